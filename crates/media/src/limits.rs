@@ -1,0 +1,20 @@
+//! Every maximum of this crate.
+
+/// Longest stream name, in bytes (`design.md` §6). A name is held once per stream.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Longest codec configuration record accepted, in bytes.
+///
+/// `avcC` may carry 31 SPS and 255 PPS of up to 64 KiB each; real ones stay below 1 KiB.
+/// 64 KiB leaves room for parameter sets with long VUI and is held once per track.
+pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
+
+/// Most NAL units looked at in one access unit.
+///
+/// A level 6.2 picture has at most 600 slices (ITU-T H.264 table A-6); with SEI and
+/// delimiters 1,024 is never reached by an encoder. It bounds the walk, which allocates
+/// nothing.
+pub const NALS_PER_ACCESS_UNIT_MAX: usize = 1024;
+
+/// Largest picture side accepted, in luma samples: level 6.2 allows 16,888.
+pub const PICTURE_SIDE_MAX: u32 = 16_888;
