@@ -1,0 +1,38 @@
+//! `tkhd`, ISO/IEC 14496-12 §8.3.2: identity, size and orientation of a track.
+
+use super::{IDENTITY, write_full_box};
+use bytes::{BufMut, BytesMut};
+use weir_media::{CodecConfig, TrackId};
+
+/// `track_enabled`, `track_in_movie`, `track_in_preview`.
+const SHOWN: u32 = 7;
+
+/// Writes a track header of unknown duration.
+pub(crate) fn write(out: &mut BytesMut, track: TrackId, config: &CodecConfig) {
+    let (width, height, volume) = match config {
+        CodecConfig::H264(c) => {
+            let (w, h) = c.info.sample_aspect_ratio.unwrap_or((1, 1));
+            let shown = u64::from(c.info.width) * u64::from(w) / u64::from(h.max(1));
+            (fixed_16_16(shown), fixed_16_16(u64::from(c.info.height)), 0)
+        }
+        _ => (0, 0, 0x100),
+    };
+    write_full_box(out, *b"tkhd", 0, SHOWN, |out| {
+        out.put_u64(0); // creation_time, modification_time: unknown
+        out.put_u32(u32::from(track.0));
+        out.put_u32(0);
+        out.put_u32(0); // duration
+        out.put_u64(0);
+        out.put_u32(0); // layer, alternate_group
+        out.put_u16(volume);
+        out.put_u16(0);
+        IDENTITY.iter().for_each(|&v| out.put_u32(v));
+        out.put_u32(width);
+        out.put_u32(height);
+    });
+}
+
+/// A whole number as 16.16 fixed point, saturated.
+fn fixed_16_16(value: u64) -> u32 {
+    u16::try_from(value).map_or(0xffff_0000, |v| u32::from(v) << 16)
+}
