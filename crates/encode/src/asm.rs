@@ -4,7 +4,7 @@
 //! So the question is put to the linked library itself, not to the build environment. (`build.rs`
 //! looks at the environment too, for a warning at build time.)
 
-// One call into the C library; see the SAFETY note at the declaration.
+// One call into the library; see the SAFETY note at the declaration.
 #![allow(unsafe_code)]
 
 /// Which code paths the linked openh264 uses on this processor.

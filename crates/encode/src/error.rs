@@ -33,6 +33,11 @@ pub enum Error {
     },
     /// openh264 refused the configuration or the picture.
     H264(openh264::Error),
+    /// openh264 refused an option.
+    H264Option {
+        /// What its `SetOption` returned.
+        status: i32,
+    },
     /// openh264 gave no coded picture although frame skipping is off.
     H264NoPicture,
     /// The first key frame came without a usable SPS and PPS.
@@ -68,6 +73,7 @@ impl fmt::Display for Error {
                 given.0, given.1, expected.0, expected.1
             ),
             Self::H264(error) => write!(f, "openh264: {error}"),
+            Self::H264Option { status } => write!(f, "openh264 refused an option: {status}"),
             Self::H264NoPicture => write!(f, "openh264 gave no coded picture"),
             Self::H264NoParameterSets => {
                 write!(

@@ -200,11 +200,39 @@ fn open(config: Config) -> Result<OpenH264, Error> {
         .scene_change_detect(false)
         .sps_pps_strategy(SpsPpsStrategy::ConstantId)
         .vui(VuiConfig::bt709());
-    Ok(OpenH264::with_api_config(
-        OpenH264API::from_source(),
-        settings,
-    )?)
+    let mut encoder = OpenH264::with_api_config(OpenH264API::from_source(), settings)?;
+    silence_trace(&mut encoder)?;
+    Ok(encoder)
 }
+
+/// Keeps openh264 from writing to standard error. The `openh264` crate does so too, but only after
+/// the first picture has set the encoder up, with a warning about the frame skipping that is left
+/// off on purpose.
+#[allow(unsafe_code)]
+fn silence_trace(encoder: &mut OpenH264) -> Result<(), Error> {
+    let mut level: u32 = WELS_LOG_QUIET;
+    // SAFETY: the option pointer is that of a live `uint32_t`, which is what this option reads, and
+    // openh264 does not keep it. `CWelsH264SVCEncoder::SetOption` takes this option before the
+    // encoder is initialised, and nothing that the `openh264` crate relies on changes: it sets the
+    // same option to the same value itself. Its safe interface has no way to do so earlier.
+    let status = unsafe {
+        encoder
+            .raw_api()
+            .set_option(ENCODER_OPTION_TRACE_LEVEL, (&raw mut level).cast())
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(Error::H264Option { status })
+    }
+}
+
+/// `ENCODER_OPTION_TRACE_LEVEL` of openh264's `codec_app_def.h`; the `openh264` crate does not hand
+/// the constant on.
+const ENCODER_OPTION_TRACE_LEVEL: i32 = 25;
+
+/// `WELS_LOG_QUIET` of openh264's `codec_app_def.h`.
+const WELS_LOG_QUIET: u32 = 0;
 
 fn for_each_nal(
     coded: &EncodedBitStream<'_>,
