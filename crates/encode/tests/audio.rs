@@ -1,6 +1,6 @@
 //! The demo's sound, decoded again by fdk-aac's decoder, and its place beside the picture.
 
-// A fault in a helper is a failed test as well; the lint's own exception covers only test functions.
+// A fault in a helper fails the test too; the lint excepts only the test functions themselves.
 #![allow(clippy::unwrap_used)]
 
 use std::f64::consts::TAU;

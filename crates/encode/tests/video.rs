@@ -1,6 +1,6 @@
 //! The demo's video, decoded again by openh264's decoder.
 
-// A fault in a helper is a failed test as well; the lint's own exception covers only test functions.
+// A fault in a helper fails the test too; the lint excepts only the test functions themselves.
 #![allow(clippy::unwrap_used)]
 
 use openh264::OpenH264API;
