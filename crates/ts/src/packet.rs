@@ -1,0 +1,182 @@
+//! The transport packet (ISO/IEC 13818-1 §2.4.3.2) and its adaptation field (§2.4.3.4).
+//!
+//! ```text
+//! 47 | error 1 | payload_unit_start 1 | priority 1 | PID 13
+//!    | scrambling 2 | adaptation_field_control 2 | continuity_counter 4
+//!    | [adaptation_field_length 8 | flags 8 | PCR 48 | stuffing] | payload
+//! ```
+
+use crate::pes::wrap33;
+
+/// Bytes of a transport packet.
+pub(crate) const PACKET_BYTES: usize = 188;
+/// First byte of each packet.
+pub(crate) const SYNC_BYTE: u8 = 0x47;
+/// Payload bytes of a packet without adaptation field.
+pub(crate) const PAYLOAD_BYTES: usize = 184;
+/// Bytes of an adaptation field that holds a PCR: length, flags, PCR.
+pub(crate) const PCR_FIELD_BYTES: usize = 8;
+
+const UNIT_START: u8 = 0x40;
+const RANDOM_ACCESS: u8 = 0x40;
+const PCR_FLAG: u8 = 0x10;
+
+/// The PCR that the first packet of a video PES packet carries.
+#[derive(Clone, Copy)]
+pub(crate) struct Pcr {
+    /// `program_clock_reference_base`, 90 kHz ticks.
+    pub(crate) base: i64,
+    /// `random_access_indicator`.
+    pub(crate) random_access: bool,
+}
+
+/// Cuts one PES packet into transport packets at the end of a buffer. It is told the length
+/// first, then given the bytes in any pieces.
+pub(crate) struct PesPackets<'a> {
+    out: &'a mut Vec<u8>,
+    pid: u16,
+    /// Payload packets of the PID so far; its low four bits are the next counter.
+    counter: &'a mut u64,
+    /// Bytes of the PES packet that are still to come.
+    remaining: usize,
+    /// Payload bytes that the open packet still takes.
+    room: usize,
+}
+
+impl<'a> PesPackets<'a> {
+    /// Opens the first packet of a PES packet of `len` bytes, at least one.
+    pub(crate) fn start(
+        out: &'a mut Vec<u8>,
+        pid: u16,
+        counter: &'a mut u64,
+        len: usize,
+        pcr: Option<Pcr>,
+    ) -> Self {
+        let mut packets = Self {
+            out,
+            pid,
+            counter,
+            remaining: len,
+            room: 0,
+        };
+        packets.open(UNIT_START, pcr);
+        packets
+    }
+
+    /// Writes the next bytes. All calls together write exactly the promised length.
+    pub(crate) fn push(&mut self, data: &[u8]) {
+        debug_assert!(data.len() <= self.remaining);
+        let (head, mut data) = data.split_at(self.room.min(data.len()));
+        self.out.extend_from_slice(head);
+        self.room -= head.len();
+        self.remaining -= head.len();
+        // The bulk: whole packets from contiguous bytes, of a length known when compiled.
+        while let Some((full, rest)) = data.split_first_chunk::<PAYLOAD_BYTES>() {
+            let header = self.header(0, 0x10);
+            self.out.extend_from_slice(&header);
+            self.out.extend_from_slice(full);
+            self.remaining -= PAYLOAD_BYTES;
+            data = rest;
+        }
+        if !data.is_empty() {
+            self.open(0, None);
+            self.out.extend_from_slice(data);
+            self.room -= data.len();
+            self.remaining -= data.len();
+        }
+    }
+
+    /// Starts a packet and stuffs it if fewer bytes remain than it would take.
+    fn open(&mut self, start: u8, pcr: Option<Pcr>) {
+        let field = if pcr.is_some() { PCR_FIELD_BYTES } else { 0 };
+        self.room = self.remaining.min(PAYLOAD_BYTES - field);
+        let field = PAYLOAD_BYTES - self.room;
+        let control = if field == 0 { 0x10 } else { 0x30 };
+        let header = self.header(start, control);
+        self.out.extend_from_slice(&header);
+        put_adaptation_field(self.out, field, pcr);
+    }
+
+    /// The next packet's header; counts it.
+    fn header(&mut self, start: u8, control: u8) -> [u8; 4] {
+        let counter = *self.counter as u8 & 15;
+        *self.counter = self.counter.wrapping_add(1);
+        packet_header(self.pid, start, control | counter)
+    }
+}
+
+/// A packet without payload that carries a PCR. It repeats the counter of the packet before
+/// it (§2.4.3.3), so `counter` is not advanced.
+pub(crate) fn put_pcr_packet(out: &mut Vec<u8>, pid: u16, counter: u64, base: i64) {
+    let last = counter.wrapping_sub(1) as u8 & 15;
+    out.extend_from_slice(&packet_header(pid, 0, 0x20 | last));
+    let pcr = Pcr {
+        base,
+        random_access: false,
+    };
+    put_adaptation_field(out, PAYLOAD_BYTES, Some(pcr));
+}
+
+fn packet_header(pid: u16, start: u8, control: u8) -> [u8; 4] {
+    let [high, low] = pid.to_be_bytes();
+    [SYNC_BYTE, start | high, low, control]
+}
+
+/// An adaptation field of `len` bytes, its length byte included: one such byte alone is
+/// legal and stuffs one byte.
+fn put_adaptation_field(out: &mut Vec<u8>, len: usize, pcr: Option<Pcr>) {
+    let end = out.len() + len;
+    if len > 0 {
+        out.push((len - 1) as u8);
+    }
+    if let Some(pcr) = pcr {
+        let random_access = if pcr.random_access { RANDOM_ACCESS } else { 0 };
+        out.push(PCR_FLAG | random_access);
+        // base 33, reserved 6, extension 9 (always 0)
+        let field = wrap33(pcr.base) << 15 | 0x7e00;
+        out.extend_from_slice(&field.to_be_bytes()[2..]);
+    } else if len > 1 {
+        out.push(0);
+    }
+    out.resize(end, 0xff);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stuffing_fills_the_last_packet_for_every_length() {
+        for len in 1..=3 * PAYLOAD_BYTES {
+            let data: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            let (mut out, mut counter) = (Vec::new(), 14);
+            let mut packets = PesPackets::start(&mut out, 0x1ffe, &mut counter, len, None);
+            for piece in data.chunks(len / 3 + 1) {
+                packets.push(piece);
+            }
+            let mut back = Vec::new();
+            for (i, p) in out.chunks(PACKET_BYTES).enumerate() {
+                assert_eq!(p.len(), PACKET_BYTES);
+                assert_eq!(usize::from(p[3] & 15), (14 + i) % 16);
+                let field = if p[3] & 0x20 == 0 {
+                    0
+                } else {
+                    1 + usize::from(p[4])
+                };
+                back.extend_from_slice(&p[4 + field..]);
+            }
+            assert_eq!(back, data);
+            assert_eq!(counter, 14 + (out.len() / PACKET_BYTES) as u64);
+        }
+    }
+
+    #[test]
+    fn a_pcr_packet_repeats_the_counter() {
+        let mut out = Vec::new();
+        put_pcr_packet(&mut out, 0x100, 0, 1 << 32 | 1);
+        assert_eq!(out.len(), PACKET_BYTES);
+        assert_eq!(out[..4], [0x47, 0x01, 0x00, 0x2f]);
+        assert_eq!(out[4..12], [183, 0x10, 0x80, 0, 0, 0, 0xfe, 0]);
+        assert!(out[12..].iter().all(|&b| b == 0xff));
+    }
+}
