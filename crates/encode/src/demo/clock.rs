@@ -6,7 +6,7 @@ pub const CLOCK_CHARS: usize = 12;
 /// Characters of `UTC FRAME 00000000`.
 pub const COUNTER_CHARS: usize = 18;
 
-/// Time of day as `HH:MM:SS.mmm`. `utc_us` counts microseconds since 1970 in UTC; any value is fine.
+/// Time of day as `HH:MM:SS.mmm`. `utc_us` counts microseconds since 1970 in UTC; any value does.
 #[must_use]
 pub fn clock_text(utc_us: i64) -> [u8; CLOCK_CHARS] {
     let millis = utc_us
