@@ -1,14 +1,31 @@
 //! One file per box; each holds what is written of it and what is read of it.
 
+pub(crate) mod audio;
 pub(crate) mod avc1;
+pub(crate) mod ctts;
+pub(crate) mod elst;
 pub(crate) mod esds;
 pub(crate) mod ftyp;
 pub(crate) mod hdlr;
 pub(crate) mod mdhd;
+pub(crate) mod mfhd;
 pub(crate) mod mp4a;
 pub(crate) mod mvhd;
+pub(crate) mod run_length;
+pub(crate) mod sample_flags;
+pub(crate) mod sinf;
+pub(crate) mod stco;
+pub(crate) mod stsc;
+pub(crate) mod stsd;
+pub(crate) mod stss;
+pub(crate) mod stsz;
+pub(crate) mod stts;
+pub(crate) mod tfdt;
+pub(crate) mod tfhd;
 pub(crate) mod tkhd;
 pub(crate) mod trex;
+pub(crate) mod trun;
+pub(crate) mod visual;
 
 use bytes::{BufMut, BytesMut};
 

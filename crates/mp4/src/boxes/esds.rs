@@ -8,7 +8,9 @@
 //! ```
 
 use super::write_full_box;
-use bytes::{BufMut, BytesMut};
+use crate::error::Error;
+use crate::input::{BoxBody, Fields};
+use bytes::{BufMut, Bytes, BytesMut};
 
 /// `objectTypeIndication` of ISO/IEC 14496-3 audio, ISO/IEC 14496-1 table 5.
 const AUDIO_14496_3: u8 = 0x40;
@@ -44,4 +46,70 @@ fn tag(out: &mut BytesMut, tag: u8, len: usize) {
     out.put_u8(0x80 | (len >> 14 & 0x7f) as u8);
     out.put_u8(0x80 | (len >> 7 & 0x7f) as u8);
     out.put_u8((len & 0x7f) as u8);
+}
+
+/// What is read of the descriptors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Esds {
+    /// `objectTypeIndication`, ISO/IEC 14496-1 table 5.
+    pub(crate) object_type_indication: u8,
+    /// `DecoderSpecificInfo`, if there is one.
+    pub(crate) specific: Option<Bytes>,
+}
+
+impl Esds {
+    pub(crate) fn read(b: &BoxBody) -> Result<Self, Error> {
+        let mut f = b.fields();
+        f.version_and_flags()?;
+        let mut stream = descriptor(&mut f, 3, "ES_Descriptor")?;
+        stream.skip(2, "ES_ID")?;
+        let flags = stream.u8("streamDependenceFlag")?;
+        if flags & 0x80 != 0 {
+            stream.skip(2, "dependsOn_ES_ID")?;
+        }
+        if flags & 0x40 != 0 {
+            let len = stream.u8("URLlength")?;
+            stream.skip(usize::from(len), "URLstring")?;
+        }
+        if flags & 0x20 != 0 {
+            stream.skip(2, "OCR_ES_Id")?;
+        }
+        let mut decoder = descriptor(&mut stream, 4, "DecoderConfigDescriptor")?;
+        let object_type_indication = decoder.u8("objectTypeIndication")?;
+        decoder.skip(12, "avgBitrate")?;
+        let specific = if decoder.is_empty() {
+            None
+        } else {
+            Some(descriptor(&mut decoder, 5, "DecoderSpecificInfo")?.rest())
+        };
+        Ok(Self {
+            object_type_indication,
+            specific,
+        })
+    }
+
+    /// Whether the specific information is an `AudioSpecificConfig`: MPEG-4 audio, or the
+    /// MPEG-2 AAC profiles, whose writers put one there too.
+    pub(crate) fn is_aac(&self) -> bool {
+        matches!(self.object_type_indication, AUDIO_14496_3 | 0x66..=0x68)
+    }
+}
+
+/// The content of the next descriptor with this tag; others before it are skipped.
+fn descriptor<'a>(f: &mut Fields<'a>, tag: u8, name: &'static str) -> Result<Fields<'a>, Error> {
+    loop {
+        let found = f.u8(name)?;
+        let mut len = 0usize;
+        for _ in 0..4 {
+            let byte = f.u8(name)?;
+            len = len << 7 | usize::from(byte & 0x7f);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        let content = f.cut(len, name)?;
+        if found == tag {
+            return Ok(content);
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! `ftyp`, ISO/IEC 14496-12 §4.3: what a reader must support.
 
 use super::write_box;
+use crate::error::Error;
+use crate::four_cc::FourCc;
+use crate::input::BoxBody;
 use bytes::{BufMut, BytesMut};
 
 /// Writes the brands of our initialisation segments.
@@ -15,4 +18,9 @@ pub(crate) fn write(out: &mut BytesMut) {
         out.put_u32(0);
         out.put_slice(b"iso6cmfcmp41");
     });
+}
+
+/// Reads `major_brand`.
+pub(crate) fn major_brand(b: &BoxBody) -> Result<FourCc, Error> {
+    b.fields().four_cc("major_brand")
 }

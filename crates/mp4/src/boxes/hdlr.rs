@@ -1,6 +1,9 @@
 //! `hdlr`, ISO/IEC 14496-12 §8.4.3: the kind of a track.
 
 use super::write_full_box;
+use crate::error::Error;
+use crate::four_cc::FourCc;
+use crate::input::BoxBody;
 use bytes::{BufMut, BytesMut};
 use weir_media::TrackKind;
 
@@ -15,4 +18,12 @@ pub(crate) fn write(out: &mut BytesMut, kind: TrackKind) {
         out.put_bytes(0, 12);
         out.put_slice(b"weir\0");
     });
+}
+
+/// Reads `handler_type`. The name that follows is not looked at.
+pub(crate) fn handler_type(b: &BoxBody) -> Result<FourCc, Error> {
+    let mut f = b.fields();
+    f.version_and_flags()?;
+    f.skip(4, "pre_defined")?;
+    f.four_cc("handler_type")
 }

@@ -1,6 +1,6 @@
 //! Writing the head of a fragment.
 
-use super::{sample_flags, tfhd_flags, trun_flags};
+use crate::boxes::{sample_flags, tfhd, trun};
 use crate::limits::FRAGMENT_SAMPLES_MAX;
 use bytes::{BufMut, BytesMut};
 use weir_media::{Sample, SampleFlags, TrackId};
@@ -34,8 +34,8 @@ pub fn fragment_head(
 ) {
     debug_assert!(samples.len() <= FRAGMENT_SAMPLES_MAX);
     let shape = Shape::of(samples);
-    let trun = shape.trun_bytes(samples.len());
-    let traf = HEADER_BYTES + shape.tfhd_bytes() + TFDT_BYTES + trun;
+    let trun_bytes = shape.trun_bytes(samples.len());
+    let traf = HEADER_BYTES + shape.tfhd_bytes() + TFDT_BYTES + trun_bytes;
     let moof = HEADER_BYTES + MFHD_BYTES + traf;
     let mdat_header = if shape.has_small_payload() { 8 } else { 16 };
     out.reserve(moof + mdat_header);
@@ -51,7 +51,7 @@ pub fn fragment_head(
     out.put_u32(1 << 24);
     out.put_u64(decode_time);
 
-    header(out, trun, b"trun");
+    header(out, trun_bytes, b"trun");
     out.put_u32(1 << 24 | shape.trun_flags);
     out.put_u32(samples.len() as u32);
     out.put_u32((moof + mdat_header) as u32);
@@ -87,8 +87,8 @@ impl Shape {
             flags |= (s.flags.0 ^ rest.flags.0) & SampleFlags::KEY.0;
         }
         let mut shape = Self {
-            tfhd_flags: tfhd_flags::DEFAULT_BASE_IS_MOOF,
-            trun_flags: trun_flags::DATA_OFFSET,
+            tfhd_flags: tfhd::DEFAULT_BASE_IS_MOOF,
+            trun_flags: trun::DATA_OFFSET,
             default_duration: first.duration,
             default_size: first.size,
             default_flags: flags_of(&rest),
@@ -97,24 +97,16 @@ impl Shape {
         };
         shape.share(
             durations == 0,
-            tfhd_flags::DEFAULT_SAMPLE_DURATION,
-            trun_flags::SAMPLE_DURATION,
+            tfhd::DEFAULT_SAMPLE_DURATION,
+            trun::SAMPLE_DURATION,
         );
-        shape.share(
-            sizes == 0,
-            tfhd_flags::DEFAULT_SAMPLE_SIZE,
-            trun_flags::SAMPLE_SIZE,
-        );
-        shape.share(
-            flags == 0,
-            tfhd_flags::DEFAULT_SAMPLE_FLAGS,
-            trun_flags::SAMPLE_FLAGS,
-        );
+        shape.share(sizes == 0, tfhd::DEFAULT_SAMPLE_SIZE, trun::SAMPLE_SIZE);
+        shape.share(flags == 0, tfhd::DEFAULT_SAMPLE_FLAGS, trun::SAMPLE_FLAGS);
         if flags == 0 && shape.first_flags != shape.default_flags {
-            shape.trun_flags |= trun_flags::FIRST_SAMPLE_FLAGS;
+            shape.trun_flags |= trun::FIRST_SAMPLE_FLAGS;
         }
         if offsets != 0 {
-            shape.trun_flags |= trun_flags::SAMPLE_COMPOSITION_TIME_OFFSETS;
+            shape.trun_flags |= trun::SAMPLE_COMPOSITION_TIME_OFFSETS;
         }
         shape
     }
@@ -130,14 +122,14 @@ impl Shape {
 
     fn tfhd_bytes(&self) -> usize {
         let defaults = self.tfhd_flags
-            & (tfhd_flags::DEFAULT_SAMPLE_DURATION
-                | tfhd_flags::DEFAULT_SAMPLE_SIZE
-                | tfhd_flags::DEFAULT_SAMPLE_FLAGS);
+            & (tfhd::DEFAULT_SAMPLE_DURATION
+                | tfhd::DEFAULT_SAMPLE_SIZE
+                | tfhd::DEFAULT_SAMPLE_FLAGS);
         TFHD_BYTES_MIN + 4 * defaults.count_ones() as usize
     }
 
     fn trun_bytes(&self, samples: usize) -> usize {
-        let first = if self.has(trun_flags::FIRST_SAMPLE_FLAGS) {
+        let first = if self.has(trun::FIRST_SAMPLE_FLAGS) {
             4
         } else {
             0
@@ -160,35 +152,35 @@ impl Shape {
         header(out, self.tfhd_bytes(), b"tfhd");
         out.put_u32(self.tfhd_flags);
         out.put_u32(u32::from(track.0));
-        if self.tfhd_flags & tfhd_flags::DEFAULT_SAMPLE_DURATION != 0 {
+        if self.tfhd_flags & tfhd::DEFAULT_SAMPLE_DURATION != 0 {
             out.put_u32(self.default_duration);
         }
-        if self.tfhd_flags & tfhd_flags::DEFAULT_SAMPLE_SIZE != 0 {
+        if self.tfhd_flags & tfhd::DEFAULT_SAMPLE_SIZE != 0 {
             out.put_u32(self.default_size);
         }
-        if self.tfhd_flags & tfhd_flags::DEFAULT_SAMPLE_FLAGS != 0 {
+        if self.tfhd_flags & tfhd::DEFAULT_SAMPLE_FLAGS != 0 {
             out.put_u32(self.default_flags);
         }
     }
 
     fn write_samples(&self, out: &mut BytesMut, samples: &[Sample]) {
-        if self.has(trun_flags::FIRST_SAMPLE_FLAGS) {
+        if self.has(trun::FIRST_SAMPLE_FLAGS) {
             out.put_u32(self.first_flags);
         }
         if self.trun_flags >> 8 == 0 {
             return;
         }
         for s in samples {
-            if self.has(trun_flags::SAMPLE_DURATION) {
+            if self.has(trun::SAMPLE_DURATION) {
                 out.put_u32(s.duration);
             }
-            if self.has(trun_flags::SAMPLE_SIZE) {
+            if self.has(trun::SAMPLE_SIZE) {
                 out.put_u32(s.size);
             }
-            if self.has(trun_flags::SAMPLE_FLAGS) {
+            if self.has(trun::SAMPLE_FLAGS) {
                 out.put_u32(flags_of(s));
             }
-            if self.has(trun_flags::SAMPLE_COMPOSITION_TIME_OFFSETS) {
+            if self.has(trun::SAMPLE_COMPOSITION_TIME_OFFSETS) {
                 out.put_i32(s.composition_offset);
             }
         }
