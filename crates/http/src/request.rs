@@ -1,0 +1,281 @@
+//! A request's head (RFC 9112 §3, RFC 9110 §7).
+
+use crate::body::BodyLength;
+use crate::error::Error;
+use crate::framing::Framing;
+use crate::headers::{Headers, Parsed, Version, check_line_ends, field_lines, list, window};
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX};
+use crate::target;
+use std::mem::MaybeUninit;
+
+/// A request's method. Methods are case-sensitive (RFC 9110 §9.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method<'b> {
+    /// `GET`
+    Get,
+    /// `HEAD`: answered like `GET`, without the body.
+    Head,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `PATCH`
+    Patch,
+    /// `DELETE`
+    Delete,
+    /// `OPTIONS`
+    Options,
+    /// Any other token, as sent.
+    Other(&'b str),
+}
+
+impl<'b> Method<'b> {
+    fn new(token: &'b str) -> Self {
+        match token {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            "OPTIONS" => Self::Options,
+            other => Self::Other(other),
+        }
+    }
+
+    /// The method as sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'b str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Other(token) => token,
+        }
+    }
+
+    /// Whether the method only reads: `GET` or `HEAD`.
+    #[must_use]
+    pub const fn is_read(self) -> bool {
+        matches!(self, Self::Get | Self::Head)
+    }
+}
+
+/// A request's head. Borrows from the buffer it was parsed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'b> {
+    /// The method.
+    pub method: Method<'b>,
+    /// The path, still percent-encoded, beginning with `/`; or `*` for `OPTIONS *`.
+    /// Decode and split it with [`target::Path::parse`].
+    pub path: &'b str,
+    /// What follows the `?`, still percent-encoded. See [`target::Query`].
+    pub query: Option<&'b str>,
+    /// The version the client speaks.
+    pub version: Version,
+    /// Host and port that the client asked for: the authority of an absolute target, else
+    /// `Host`. Never empty; absent only in HTTP/1.0.
+    pub host: Option<&'b str>,
+    /// Whether the connection may serve another request after this one (RFC 9112 §9.3).
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110
+    /// §10.1.1).
+    pub expect_continue: bool,
+    /// How the body is delimited.
+    pub body: BodyLength,
+    /// Value of the first `Range`.
+    pub range: Option<&'b [u8]>,
+    /// Value of the first `If-Range`.
+    pub if_range: Option<&'b [u8]>,
+    /// Value of the first `If-Match`.
+    pub if_match: Option<&'b [u8]>,
+    /// Value of the first `If-None-Match`.
+    pub if_none_match: Option<&'b [u8]>,
+    /// Value of the first `If-Modified-Since`.
+    pub if_modified_since: Option<&'b [u8]>,
+    /// Value of the first `If-Unmodified-Since`.
+    pub if_unmodified_since: Option<&'b [u8]>,
+    /// All field lines.
+    pub headers: Headers<'b>,
+}
+
+/// Reads a request's head from the beginning of `buf`.
+///
+/// # Errors
+/// [`Error`], with the status to answer in [`Error::status`]; the connection cannot be used
+/// further. The answer does not depend on how the bytes were cut into reads, except that a
+/// fault may be reported before the head is complete.
+pub fn parse(buf: &[u8]) -> Result<Parsed<Request<'_>>, Error> {
+    let window = window(buf);
+    let mut storage = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut raw = httparse::Request::new(&mut []);
+    let outcome = raw.parse_with_uninit_headers(window, &mut storage);
+    let target_is_too_long = raw.path.is_some_and(|path| path.len() > TARGET_BYTES_MAX);
+    match outcome {
+        Ok(_) if target_is_too_long => Err(Error::TargetTooLong),
+        Ok(httparse::Status::Complete(len)) => {
+            let head = window.get(..len).unwrap_or(window);
+            check_line_ends(head)?;
+            Ok(Parsed::Head {
+                head: read(&raw, head)?,
+                len,
+            })
+        }
+        Ok(httparse::Status::Partial) if buf.len() < HEAD_BYTES_MAX => Ok(Parsed::NeedMore),
+        Ok(httparse::Status::Partial) if raw.path.is_none() => Err(Error::TargetTooLong),
+        Ok(httparse::Status::Partial) => Err(Error::HeadTooLong),
+        Err(fault) => Err(refuse(fault, window)),
+    }
+}
+
+/// Names httparse's fault in our words.
+fn refuse(fault: httparse::Error, window: &[u8]) -> Error {
+    match fault {
+        httparse::Error::HeaderName => Error::HeaderName,
+        httparse::Error::HeaderValue => Error::HeaderValue,
+        httparse::Error::NewLine => Error::LineEnd,
+        httparse::Error::TooManyHeaders => Error::TooManyHeaders,
+        // A second space in the line ends up here too, which is a malformed line and not
+        // another version.
+        httparse::Error::Version if names_a_version(window) => Error::Version,
+        _ => Error::RequestLine,
+    }
+}
+
+/// Whether the first line has the form of a request line whose version is some `HTTP/d.d`.
+fn names_a_version(window: &[u8]) -> bool {
+    let line = window
+        .split(|&b| b == b'\n')
+        .map(<[u8]>::trim_ascii_end)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    let mut words = line.split(|&b| b == b' ').skip(2);
+    match (words.next(), words.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None) => {
+            major.is_ascii_digit() && minor.is_ascii_digit()
+        }
+        _ => false,
+    }
+}
+
+/// Makes a request of a head that is well-formed line by line.
+fn read<'b>(raw: &httparse::Request<'_, 'b>, head: &'b [u8]) -> Result<Request<'b>, Error> {
+    let (Some(method), Some(target), Some(minor)) = (raw.method, raw.path, raw.version) else {
+        return Err(Error::RequestLine);
+    };
+    let version = match minor {
+        0 => Version::Http10,
+        _ => Version::Http11,
+    };
+    let method = Method::new(method);
+    let target = target::Form::parse(method, target)?;
+    let block = field_lines(head).ok_or(Error::LineEnd)?;
+
+    let mut fields = Fields::default();
+    for header in raw.headers.iter() {
+        fields.take(header.name, header.value)?;
+    }
+    let host = match (target.authority, fields.host) {
+        (Some(authority), Some(_)) => Some(authority),
+        (authority, None) if version == Version::Http10 => authority,
+        (_, None) => return Err(Error::Host("is missing")),
+        (None, host) => host,
+    };
+    Ok(Request {
+        method,
+        path: target.path,
+        query: target.query,
+        version,
+        host,
+        keep_alive: match version {
+            Version::Http11 => !fields.close,
+            Version::Http10 => fields.keep_alive && !fields.close,
+        },
+        // A 1.0 client cannot know 1xx answers: its expectation is ignored (RFC 9110
+        // §10.1.1).
+        expect_continue: fields.expect_continue && version == Version::Http11,
+        body: fields.framing.length(version)?.unwrap_or(BodyLength::None),
+        range: fields.range,
+        if_range: fields.if_range,
+        if_match: fields.if_match,
+        if_none_match: fields.if_none_match,
+        if_modified_since: fields.if_modified_since,
+        if_unmodified_since: fields.if_unmodified_since,
+        headers: Headers::new(block),
+    })
+}
+
+/// The fields that a request's meaning depends on, collected in one walk.
+#[derive(Default)]
+struct Fields<'b> {
+    host: Option<&'b str>,
+    close: bool,
+    keep_alive: bool,
+    expect_continue: bool,
+    framing: Framing,
+    range: Option<&'b [u8]>,
+    if_range: Option<&'b [u8]>,
+    if_match: Option<&'b [u8]>,
+    if_none_match: Option<&'b [u8]>,
+    if_modified_since: Option<&'b [u8]>,
+    if_unmodified_since: Option<&'b [u8]>,
+}
+
+impl<'b> Fields<'b> {
+    fn take(&mut self, name: &str, value: &'b [u8]) -> Result<(), Error> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        // The length picks one or two candidates, so that most fields cost one comparison.
+        match name.len() {
+            4 if is("host") => self.host(value)?,
+            5 if is("range") => set(&mut self.range, value),
+            6 if is("expect") => self.expect(value)?,
+            8 if is("if-match") => set(&mut self.if_match, value),
+            8 if is("if-range") => set(&mut self.if_range, value),
+            10 if is("connection") => self.connection(value),
+            13 if is("if-none-match") => set(&mut self.if_none_match, value),
+            14 if is("content-length") => self.framing.content_length(value)?,
+            17 if is("transfer-encoding") => self.framing.transfer_encoding(value)?,
+            17 if is("if-modified-since") => set(&mut self.if_modified_since, value),
+            19 if is("if-unmodified-since") => set(&mut self.if_unmodified_since, value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn host(&mut self, value: &'b [u8]) -> Result<(), Error> {
+        if self.host.is_some() {
+            return Err(Error::Host("is repeated"));
+        }
+        let text = std::str::from_utf8(value).map_err(|_| Error::Host("is malformed"))?;
+        if !target::is_authority(text) {
+            return Err(Error::Host("is malformed"));
+        }
+        self.host = Some(text);
+        Ok(())
+    }
+
+    fn connection(&mut self, value: &[u8]) {
+        for option in list(value) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    fn expect(&mut self, value: &[u8]) -> Result<(), Error> {
+        for expectation in list(value) {
+            if !expectation.eq_ignore_ascii_case(b"100-continue") {
+                return Err(Error::Expectation);
+            }
+            self.expect_continue = true;
+        }
+        Ok(())
+    }
+}
+
+fn set<'b>(slot: &mut Option<&'b [u8]>, value: &'b [u8]) {
+    slot.get_or_insert(value);
+}
