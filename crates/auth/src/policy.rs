@@ -142,3 +142,177 @@ fn join<'a>(app: &'a str, key: &'a str) -> Cow<'a, str> {
         (app, key) => Cow::Owned(format!("{app}/{key}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "8f14e45fceea167a5a36dedd4bea2543";
+    const OTHER: &str = "c9f0f895fb98ab9159f51fd0297e236d";
+
+    fn input(name: &str, key: &str) -> Input {
+        Input {
+            name: StreamName::parse(name).unwrap(),
+            key: KeyHash::of(key),
+        }
+    }
+
+    fn closed() -> Policy {
+        Policy::new(false, vec![input("demo", KEY), input("news", OTHER)]).unwrap()
+    }
+
+    fn open() -> Policy {
+        Policy::new(true, vec![input("demo", KEY)]).unwrap()
+    }
+
+    /// The name that is granted, or the refusal.
+    fn ask(policy: &Policy, app: &str, key: &str, query: Option<&str>) -> Result<String, Refusal> {
+        policy
+            .authorise_publish(app, key, query)
+            .map(|name| name.to_string())
+    }
+
+    #[test]
+    fn the_key_alone_tells_the_input() {
+        let policy = closed();
+        for (app, key) in [
+            ("live", KEY),
+            ("live/", KEY),
+            ("/live", KEY),
+            ("", KEY),
+            (KEY, ""),
+            (&format!("live/{KEY}"), ""),
+            ("", &format!("live/{KEY}")),
+        ] {
+            assert_eq!(
+                ask(&policy, app, key, None),
+                Ok("demo".to_owned()),
+                "{app} {key}"
+            );
+        }
+        assert_eq!(ask(&policy, "live", OTHER, None), Ok("news".to_owned()));
+        // A query of the encoder's own does not spoil the key.
+        let key = format!("{KEY}?bandwidthtest=1");
+        assert_eq!(ask(&policy, "live", &key, None), Ok("demo".to_owned()));
+    }
+
+    #[test]
+    fn a_name_needs_the_key_of_its_own_input() {
+        let policy = closed();
+        let with = |key: &str| format!("key={key}");
+        for (app, key, query) in [
+            ("live", "demo", Some(with(KEY))),
+            ("live/demo", "", Some(with(KEY))),
+            ("live", &*format!("demo?a=b&key={KEY}"), None),
+            (&*format!("live?key={KEY}"), "demo", None),
+            ("live", "demo", Some(with(&KEY.replace('8', "%38")))),
+        ] {
+            let got = ask(&policy, app, key, query.as_deref());
+            assert_eq!(got, Ok("demo".to_owned()), "{app} {key} {query:?}");
+        }
+        for (name, key) in [
+            ("demo", OTHER),
+            ("news", KEY),
+            ("demo", ""),
+            ("", KEY),
+            ("none", KEY),
+        ] {
+            let got = ask(&policy, "live", name, Some(&with(key)));
+            assert_eq!(got, Err(Refusal::BadKey), "{name} {key}");
+        }
+    }
+
+    #[test]
+    fn without_a_key_nothing_is_granted_or_told() {
+        let policy = closed();
+        for name in [
+            "",
+            "demo",
+            "none",
+            "../demo",
+            "a b",
+            "demo?key",
+            "demo?key=%zz",
+            "?",
+        ] {
+            assert_eq!(
+                ask(&policy, "live", name, None),
+                Err(Refusal::BadKey),
+                "{name}"
+            );
+        }
+        // The hash that is kept is not itself a key.
+        let hash = KeyHash::of(KEY).to_string();
+        assert_eq!(ask(&policy, "live", &hash, None), Err(Refusal::BadKey));
+        assert_eq!(ask(&policy, "other", KEY, None), Err(Refusal::BadKey));
+    }
+
+    #[test]
+    fn an_open_policy_grants_any_name() {
+        let policy = open();
+        assert_eq!(ask(&policy, "live", "cam1", None), Ok("cam1".to_owned()));
+        assert_eq!(ask(&policy, "live/cam1", "", None), Ok("cam1".to_owned()));
+        assert_eq!(ask(&policy, "cam1", "", None), Ok("cam1".to_owned()));
+        assert_eq!(ask(&policy, "live", "demo", None), Ok("demo".to_owned()));
+        assert_eq!(
+            ask(&policy, "live", "cam1", Some("key=x")),
+            Ok("cam1".to_owned())
+        );
+        // A key still opens its input, and does not become a name.
+        assert_eq!(ask(&policy, "live", KEY, None), Ok("demo".to_owned()));
+        for bad in ["", "s", "..", "a/b", "live/", "a b", "live", "é"] {
+            let got = ask(&policy, "live", bad, None);
+            let is_live = bad.trim_matches('/') == "live";
+            assert_eq!(matches!(got, Err(Refusal::BadName(_))), !is_live, "{bad}");
+        }
+        assert!(matches!(
+            ask(&policy, "a", "b", None),
+            Err(Refusal::BadName(_))
+        ));
+    }
+
+    #[test]
+    fn a_policy_without_inputs_grants_nothing() {
+        assert_eq!(
+            ask(&Policy::default(), "live", "x", None),
+            Err(Refusal::NotAllowed)
+        );
+    }
+
+    #[test]
+    fn long_requests_are_refused_before_they_are_hashed() {
+        let long = "x".repeat(PUBLISH_PATH_BYTES_MAX + 1);
+        for policy in [open(), closed()] {
+            assert_eq!(
+                ask(&policy, "", &long, None),
+                Err(Refusal::BadName("is too long"))
+            );
+        }
+    }
+
+    #[test]
+    fn ambiguous_policies_are_refused() {
+        let names = Policy::new(false, vec![input("a", KEY), input("a", OTHER)]);
+        assert!(matches!(names, Err(Error::DuplicateName(name)) if name.as_str() == "a"));
+        let keys = Policy::new(false, vec![input("a", KEY), input("b", KEY)]);
+        assert!(matches!(keys, Err(Error::DuplicateKey(name)) if name.as_str() == "b"));
+        let many = (0..=INPUTS_MAX).map(|n| input(&n.to_string(), &n.to_string()));
+        assert!(matches!(
+            Policy::new(false, many.collect()),
+            Err(Error::TooManyInputs)
+        ));
+    }
+
+    #[test]
+    fn a_policy_can_be_shared_and_shows_no_key() {
+        fn shared<T: Send + Sync + 'static>(_: &T) {}
+        let policy = closed();
+        shared(&policy);
+        let shown = format!("{policy:?}");
+        assert!(shown.contains("demo"), "{shown}");
+        assert!(
+            !shown.contains(&KeyHash::of(KEY).to_string()[7..]),
+            "{shown}"
+        );
+    }
+}

@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Listening sockets, and limits on who may use them.
+//!
+//! | looking for | module |
+//! |---|---|
+//! | an address as the operator writes it | [`address`] |
+//! | one port shared by all workers, and by no other program | [`listen`] |
+//! | how many connections an address may hold | [`connections`] |
+//! | how often an address may fail | [`rate`] |
+//!
+//! The sockets that [`bind`] makes are plain ones; what is accepted from them is the ring's.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod connections;
+pub mod error;
+pub mod limits;
+pub mod listen;
+mod peer;
+pub mod rate;
+
+pub use address::Address;
+pub use connections::{ConnectionGuard, ConnectionLimits, Refused};
+pub use error::Error;
+pub use listen::bind;
+pub use rate::RateLimit;
