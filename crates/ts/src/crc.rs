@@ -17,7 +17,7 @@ const fn table() -> [u32; 256] {
         let mut bit = 0;
         while bit < 8 {
             let carry = crc >> 31;
-            crc = crc << 1 ^ carry * 0x04c1_1db7;
+            crc = (crc << 1) ^ (carry * 0x04c1_1db7);
             bit += 1;
         }
         table[i] = crc;
