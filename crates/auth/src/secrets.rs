@@ -213,7 +213,7 @@ mod tests {
         for bad in [
             "",
             "\n",
-            "short",
+            "tiny!",
             "two words in one line",
             &"x".repeat(2000),
         ] {
