@@ -1,78 +1,432 @@
-//! The machine.
+//! The machine: publish sessions in, output out.
 
 use crate::config::{Announced, Origin, Resume, StreamConfig};
-use crate::output::{Counters, Output};
-use std::collections::VecDeque;
-use weir_media::{CodecConfig, Frame, Mono, Now};
+use crate::limits::{
+    ABSENCE_US_MAX, AUDIO_RATE_MAX, AUDIO_RATE_MIN, COMPOSITION_MAX_90K, FRAME_BYTES_MAX,
+    SENT_TIME_MAX, STREAM_TIMESCALE, TIME_ORIGIN_90K,
+};
+use crate::output::{Counters, Event, Output};
+use crate::pending::{Arrived, Pending};
+use crate::segmenter::{Counting, Segmenter};
+use crate::session::Session;
+use crate::time::{AUDIO, Time, VIDEO, index};
+use crate::timeline::{JoinedKind, Placed, Timeline};
+use crate::track::{Queued, grid};
+use weir_media::time::rescale;
+use weir_media::{CodecConfig, Frame, Mono, Now, SampleFlags, TrackId, TrackKind, Utc, avc};
 
 /// One live stream over its publish sessions.
+///
+/// Feed it with the `handle_…` methods, in the order in which things happen and with a `now`
+/// that never goes back, and drain [`Stream::poll_output`] after each of them: output is kept
+/// until it is taken.
 #[derive(Debug)]
 pub struct Stream {
-    outputs: VecDeque<Output>,
-    counters: Counters,
+    config: StreamConfig,
+    segmenter: Segmenter,
+    timeline: Timeline,
+    session: Option<Session>,
+    /// Newest decoding time in ticks of 1/90,000 s, and when it was seen.
+    head: Option<Head>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    time_90k: i64,
+    seen: Seen,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Seen {
+    /// In this run of the program.
+    Mono(Mono),
+    /// Before it: only the wall clock tells how long ago.
+    Utc(Utc),
 }
 
 impl Stream {
     /// A new broadcast.
     #[must_use]
-    pub fn new(_config: StreamConfig, _origin: Origin, _now: Now) -> Self {
+    pub fn new(config: StreamConfig, origin: Origin, now: Now) -> Self {
+        let counting = Counting {
+            next: origin.media_sequence,
+            discontinuity_sequence: origin.discontinuity_sequence,
+            target: None,
+            begun: false,
+            last_utc: None,
+        };
+        Self::with(config, counting, now)
+    }
+
+    /// A broadcast recovered after a restart of the program: the first publish session
+    /// continues it.
+    #[must_use]
+    pub fn resume(config: StreamConfig, resume: Resume, now: Now) -> Self {
+        let counting = Counting {
+            next: resume.media_sequence,
+            discontinuity_sequence: resume.discontinuity_sequence,
+            target: resume.target_duration,
+            begun: true,
+            last_utc: resume.program_date_time,
+        };
+        let mut stream = Self::with(config, counting, now);
+        for track in resume.tracks {
+            let end = track.end_time.clamp(0, SENT_TIME_MAX);
+            stream
+                .segmenter
+                .restore(track.config, track.init_number, end);
+        }
+        stream.head = Some(Head {
+            time_90k: resume.decode_time_90k.clamp(0, SENT_TIME_MAX),
+            seen: Seen::Utc(resume.utc),
+        });
+        stream
+    }
+
+    fn with(config: StreamConfig, counting: Counting, now: Now) -> Self {
+        let config = config.bounded();
+        let mut segmenter = Segmenter::new(config, counting);
+        segmenter.sink.utc = now.utc;
         Self {
-            outputs: VecDeque::new(),
-            counters: Counters::default(),
+            config,
+            segmenter,
+            timeline: Timeline::default(),
+            session: None,
+            head: None,
         }
     }
 
-    /// A broadcast recovered after a restart.
-    #[must_use]
-    pub fn resume(config: StreamConfig, resume: Resume, now: Now) -> Self {
-        let _ = resume;
-        Self::new(config, Origin::default(), now)
-    }
-
-    /// A publish session starts: the first, a return, or a take-over.
+    /// A publish session starts: the first, a return within the grace time, or a newcomer who
+    /// takes over from one that is still there. If the stream has segments, the next one has a
+    /// discontinuity before it in every track.
     pub fn handle_publish(&mut self, announced: Announced, now: Now) {
-        let _ = (announced, now);
+        self.finish(now);
+        self.segmenter.sink.counters.sessions += 1;
+        self.session = Some(Session::new(announced));
     }
 
-    /// Metadata came after the session started.
+    /// The publisher said, after the start of the session, what it will send.
     pub fn handle_announced(&mut self, announced: Announced, now: Now) {
-        let _ = (announced, now);
+        if let Some(session) = &mut self.session {
+            session.announced = announced;
+            self.try_settle(false, now);
+        }
     }
 
-    /// The configuration of a source track of this session; a repeated one is no change.
+    /// Configuration of a source track, before the first frame that needs it. One that equals
+    /// the last is no change; another ends the segment and is a discontinuity. The caller
+    /// limits how often that can happen.
     pub fn handle_config(&mut self, config: CodecConfig, now: Now) {
-        let _ = (config, now);
+        let kind = config.kind();
+        let slot = index(kind);
+        if kind == TrackKind::Audio
+            && !(AUDIO_RATE_MIN..=AUDIO_RATE_MAX).contains(&config.timescale())
+        {
+            let track = TrackId::source(kind);
+            self.segmenter.sink.event(Event::ConfigRefused { track });
+            return;
+        }
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        if session.configs[slot].as_ref() == Some(&config) {
+            return;
+        }
+        if let Some(pending) = &mut session.pending {
+            let forgotten = pending.forget(slot);
+            session.configs[slot] = Some(config);
+            self.segmenter.sink.dropped(forgotten);
+            return;
+        }
+        session.configs[slot] = Some(config.clone());
+        if self.segmenter.is_active(slot) {
+            self.restart(true, now);
+        } else {
+            let floor = self.segmenter.end_of(&config);
+            self.timeline
+                .set_track(slot, config.timescale(), grid(&config), floor);
+        }
     }
 
-    /// One frame.
+    /// One frame, its times in ticks of the publisher's clock, unwrapped. It is dropped and
+    /// counted if its track has no configuration, or its bytes contradict it; a frame without
+    /// bytes says nothing.
     pub fn handle_frame(&mut self, frame: Frame, now: Now) {
-        let _ = (frame, now);
+        self.segmenter.sink.counters.frames += 1;
+        if let Some(arrived) = self.inspect(frame, now) {
+            self.dispatch(arrived);
+        } else {
+            self.segmenter.sink.dropped(1);
+        }
     }
 
-    /// The publisher left: the open segment is closed and given out.
+    /// The publisher left: all frames and the open segment are given out at once.
     pub fn handle_unpublish(&mut self, now: Now) {
-        let _ = now;
+        self.finish(now);
     }
 
     /// The time of [`Stream::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Now) {
-        let _ = now;
+        self.try_settle(false, now);
+        self.segmenter.pump(now);
     }
 
-    /// When [`Stream::handle_timeout`] is to be called next.
+    /// When [`Stream::handle_timeout`] is to be called next, unless something else happens
+    /// before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
-        None
+        let pending = self.session.as_ref().and_then(|s| s.pending.as_ref());
+        let settles = pending.and_then(|p| p.deadline(self.config.track_wait));
+        [settles, self.segmenter.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// Next output; drain after every `handle_…` call.
+    /// Next output, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.segmenter.sink.outputs.pop_front()
     }
 
     /// Counters since the stream was made.
     #[must_use]
     pub fn stats(&self) -> Counters {
-        self.counters
+        self.segmenter.sink.counters
+    }
+
+    /// Checks a frame against its configuration; `None` if it cannot be used.
+    fn inspect(&mut self, frame: Frame, now: Now) -> Option<Arrived> {
+        let session = self.session.as_mut()?;
+        let config = session.configs[index(frame.kind)].as_ref()?;
+        if frame.track != TrackId::source(frame.kind) || frame.payload.is_empty() {
+            return None;
+        }
+        let in_range = |t: i64| (-SENT_TIME_MAX..=SENT_TIME_MAX).contains(&t);
+        let fits = frame.payload.len() <= FRAME_BYTES_MAX;
+        let flags = match config {
+            _ if !fits || !in_range(frame.dts) || !in_range(frame.pts) => None,
+            CodecConfig::H264(_) => avc::inspect(&frame.payload, 4)
+                .ok()
+                .filter(|unit| unit.slices)
+                .map(|unit| unit.sample_flags(frame.key)),
+            _ => Some(SampleFlags::KEY),
+        };
+        let Some(flags) = flags else {
+            self.segmenter.sink.counters.malformed += 1;
+            return None;
+        };
+        if frame.kind == TrackKind::Video {
+            if let Some(seconds) = session.keyframes.see(frame.key, now.mono) {
+                self.segmenter.sink.event(Event::NoKeyframe { seconds });
+            }
+        }
+        let sent_90k = rescale(frame.dts, config.timescale(), STREAM_TIMESCALE);
+        Some(Arrived {
+            frame,
+            flags,
+            now,
+            sent_90k,
+        })
+    }
+
+    /// Holds a frame back, or lets it into the stream.
+    fn dispatch(&mut self, arrived: Arrived) {
+        let pending = self.session.as_mut().and_then(|s| s.pending.as_mut());
+        let Some(pending) = pending else {
+            return self.place(arrived);
+        };
+        let now = arrived.now;
+        if !pending.push(arrived) {
+            self.segmenter.sink.dropped(1);
+            self.segmenter.sink.counters.before_keyframe += 1;
+        }
+        self.try_settle(false, now);
+    }
+
+    /// Lets the held frames in, if the tracks are known, or must be.
+    fn try_settle(&mut self, force: bool, now: Now) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let ready = session.pending.as_ref().is_some_and(|p| {
+            force && p.there() != [false, false]
+                || p.is_settled(session.announced, self.config.track_wait, now.mono)
+        });
+        if !ready {
+            return;
+        }
+        let Some(mut pending) = session.pending.take() else {
+            return;
+        };
+        let trimmed = pending.trim_audio();
+        self.segmenter.sink.dropped(trimmed);
+        self.start(&pending);
+        self.segmenter.sink.outputs.push_back(Output::Settled);
+        for arrived in pending.into_frames() {
+            self.dispatch(arrived);
+        }
+    }
+
+    /// Starts the tracks that are there, on the stream's timeline.
+    fn start(&mut self, pending: &Pending) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let mut present = session.configs.clone();
+        for (config, there) in present.iter_mut().zip(pending.there()) {
+            if !there {
+                *config = None;
+            }
+        }
+        let Some(first) = [VIDEO, AUDIO].into_iter().find_map(|s| pending.first(s)) else {
+            return;
+        };
+        self.timeline = if session.same_clock {
+            self.timeline.restarted()
+        } else {
+            let mut start = TIME_ORIGIN_90K;
+            if let (true, Some(head)) = (self.segmenter.has_begun(), self.head) {
+                start = head.at(first.now);
+            }
+            for (slot, config) in session.configs.iter().enumerate() {
+                if let (Some(config), Some(track)) = (config, pending.first(slot)) {
+                    let end = Time {
+                        ticks: self.segmenter.end_of(config),
+                        scale: config.timescale(),
+                    };
+                    let lead = first.sent_90k.saturating_sub(track.sent_90k);
+                    start = start.max(end.to_90k().saturating_add(lead));
+                }
+            }
+            Timeline::new(start.saturating_sub(first.sent_90k))
+        };
+        for (slot, config) in session.configs.iter().enumerate() {
+            if let Some(config) = config {
+                let floor = self.segmenter.end_of(config);
+                self.timeline
+                    .set_track(slot, config.timescale(), grid(config), floor);
+            }
+        }
+        self.segmenter.begin(present);
+    }
+
+    /// Gives a frame its place in the stream.
+    fn place(&mut self, arrived: Arrived) {
+        let (slot, now) = (arrived.slot(), arrived.now);
+        let active = self.segmenter.is_active(slot);
+        let sink = &mut self.segmenter.sink;
+        if !active && slot == VIDEO && !arrived.frame.key {
+            sink.dropped(1);
+            sink.counters.before_keyframe += 1;
+            return;
+        }
+        let placed = self
+            .timeline
+            .place(slot, arrived.frame.dts, now.mono, &mut sink.counters);
+        let Some(placed) = placed else {
+            sink.dropped(1);
+            return;
+        };
+        if self.follow_step(&arrived, placed) {
+            return self.dispatch(arrived);
+        }
+        let session = self.session.as_ref();
+        let Some(config) = session.and_then(|s| s.configs[slot].as_ref()) else {
+            return;
+        };
+        let scale = config.timescale();
+        if placed.as_sent {
+            let ticks = placed.dts;
+            let time_90k = Time { ticks, scale }.to_90k();
+            self.head = Some(Head {
+                time_90k: self.head.map_or(time_90k, |h| h.time_90k.max(time_90k)),
+                seen: Seen::Mono(now.mono),
+            });
+        }
+        let frame = queued(
+            arrived,
+            placed.dts,
+            scale,
+            &mut self.segmenter.sink.counters,
+        );
+        if active {
+            self.segmenter.push(slot, frame, now);
+        } else if !self.segmenter.join(slot, config, frame, now) {
+            self.segmenter.sink.dropped(1);
+        }
+    }
+
+    /// Reports a new timeline; whether the session starts again because of it.
+    fn follow_step(&mut self, arrived: &Arrived, placed: Placed) -> bool {
+        let Some(joined) = placed.joined else {
+            return false;
+        };
+        self.segmenter.sink.event(Event::TimestampStep {
+            track: arrived.frame.track,
+            from: joined.from_90k,
+            to: joined.to_90k,
+        });
+        match joined.kind {
+            JoinedKind::Track => {}
+            JoinedKind::Stream => self.segmenter.break_at_key(),
+            JoinedKind::Restart => self.restart(false, arrived.now),
+        }
+        joined.kind == JoinedKind::Restart
+    }
+
+    /// Ends the segment, and waits for the tracks again: after a pause, or because a
+    /// configuration changed, when the publisher's clock goes on.
+    fn restart(&mut self, same_clock: bool, now: Now) {
+        let active = |slot| Some(self.segmenter.is_active(slot));
+        let announced = Announced {
+            video: active(VIDEO),
+            audio: active(AUDIO),
+        };
+        self.segmenter.end(now);
+        if let Some(session) = &mut self.session {
+            session.announced = announced;
+            session.same_clock = same_clock;
+            session.pending = Some(Pending::default());
+        }
+    }
+
+    /// Ends the session, if there is one.
+    fn finish(&mut self, now: Now) {
+        if self.session.is_some() {
+            self.try_settle(true, now);
+            self.segmenter.end(now);
+            self.session = None;
+        }
+    }
+}
+
+/// A frame with its place; its composition offset is as it was sent.
+fn queued(arrived: Arrived, dts: i64, scale: u32, counters: &mut Counters) -> Queued {
+    let frame = arrived.frame;
+    let sent = frame.pts.saturating_sub(frame.dts);
+    let bound = rescale(COMPOSITION_MAX_90K, STREAM_TIMESCALE, scale);
+    let offset = sent.clamp(-bound, bound);
+    if offset != sent {
+        counters.composition_clamped += 1;
+    }
+    Queued {
+        dts,
+        composition_offset: i32::try_from(offset).unwrap_or(0),
+        flags: arrived.flags,
+        payload: frame.payload,
+        received_at: frame.received_at,
+    }
+}
+
+impl Head {
+    /// Where the timeline is at `now`: it goes on by the time that has passed.
+    fn at(self, now: Now) -> i64 {
+        let gap_us = match self.seen {
+            Seen::Mono(seen) => i64::try_from(now.mono.since(seen).as_micros()),
+            Seen::Utc(seen) => Ok(now.utc.0.saturating_sub(seen.0)),
+        };
+        let gap_us = gap_us.unwrap_or(ABSENCE_US_MAX).clamp(0, ABSENCE_US_MAX);
+        self.time_90k
+            .saturating_add(rescale(gap_us, 1_000_000, STREAM_TIMESCALE))
     }
 }
