@@ -1,1 +1,41 @@
-//! Placeholder.
+//! RTMP 1.0 and FLV: wire formats and session machines, without sockets or a clock.
+//!
+//! Standards: Adobe's "Real Time Messaging Protocol Chunk Stream" 1.0 (section numbers in
+//! this crate are its), the AMF0 and AMF3 specifications, and "Adobe Flash Video File Format"
+//! 10.1. Only H.264 and AAC are carried. Not covered: the digest handshake, RTMPE, shared
+//! objects, and Enhanced RTMP, whose codecs fail their track and leave the connection.
+//!
+//! Bytes and time go in, bytes, events and a deadline come out: feed
+//! [`session::server::ServerSession::handle_input`], then drain `poll_output` until it
+//! returns [`session::Output::Timeout`].
+//!
+//! | looking for | module |
+//! |---|---|
+//! | the first 3073 bytes | [`handshake`] |
+//! | messages cut into chunks | [`chunk`] |
+//! | one message | [`message`] |
+//! | the values inside commands | [`amf`], [`amf0`], [`amf3`] |
+//! | FLV files and tag bodies | [`flv`] |
+//! | from tag bodies to frames and back | [`demux`], [`mux`] |
+//! | who says what when | [`session`] |
+//! | why a connection ended | [`error`] |
+//! | any maximum | [`limits`] |
+#![forbid(unsafe_code)]
+
+pub mod amf;
+pub mod amf0;
+pub mod amf3;
+pub mod chunk;
+pub mod demux;
+pub mod error;
+pub mod flv;
+pub mod gather;
+pub mod handshake;
+pub mod limits;
+pub mod message;
+pub mod metadata;
+pub mod mux;
+pub mod session;
+
+pub use error::{Error, Fault};
+pub use metadata::Metadata;

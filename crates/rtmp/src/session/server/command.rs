@@ -1,0 +1,252 @@
+//! What the server answers to commands, §7.2, in the order and words of Flash Media Server,
+//! which encoders were written against.
+
+use super::{Event, Publishing, Refusal, ServerSession};
+use crate::amf::Value;
+use crate::demux::Demuxer;
+use crate::error::Fault;
+use crate::limits::MESSAGE_STREAMS_MAX;
+use crate::message::{Command, LimitType, Message, SetPeerBandwidth, TypeId, UserControl};
+use crate::session::target::Target;
+use crate::session::timer::Timer;
+use weir_media::Mono;
+
+/// Version that is claimed; some clients look at the major number.
+const FMS_VERSION: &str = "FMS/3,0,1,123";
+
+/// Capabilities that go with it.
+const FMS_CAPABILITIES: f64 = 31.0;
+
+impl ServerSession {
+    pub(super) fn handle_command(&mut self, message: &Message, now: Mono) -> Result<(), Fault> {
+        let command = Command::parse(message.type_id, &message.payload)?;
+        if self.connected.is_none() && command.name != "connect" {
+            return Err(Fault::NotConnected);
+        }
+        let stream_id = message.stream_id;
+        match command.name.as_str() {
+            "connect" if self.connected.is_none() => self.connect(&command),
+            "createStream" => self.create_stream(&command),
+            "FCPublish" => self.fc_publish(&command),
+            "FCUnpublish" => self.fc_unpublish(&command, now),
+            "publish" => return self.publish(stream_id, &command, now),
+            "play" => return self.play(stream_id, &command),
+            "closeStream" => self.unpublish(stream_id, now),
+            "deleteStream" => {
+                let id = command.arguments.first().and_then(Value::as_number);
+                // A cast from a float saturates; no such stream is no harm.
+                let id = id.map_or(stream_id, |n| n as u32);
+                self.unpublish(id, now);
+                self.streams.retain(|s| *s != id);
+            }
+            "getStreamLength" => self.result(&command, Value::Number(0.0)),
+            "releaseStream" | "_checkbw" => self.result(&command, Value::Undefined),
+            "onBWDone" | "_result" | "_error" | "onStatus" => {}
+            _ => self.call_failed(&command),
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, command: &Command) {
+        let text = |name| {
+            let value = command.object.property(name).and_then(Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        let (app, tc_url) = (text("app"), text("tcUrl"));
+        let window = self.config.window_ack_size;
+        self.link.window_ack_size(window);
+        let bandwidth = SetPeerBandwidth {
+            window,
+            limit_type: LimitType::Dynamic,
+        };
+        self.link
+            .control(TypeId::SET_PEER_BANDWIDTH, &bandwidth.encode());
+        self.link.user_control(UserControl::StreamBegin(0));
+        self.link.set_chunk_size(self.config.chunk_size);
+        let properties = object(&[
+            ("fmsVer", FMS_VERSION.into()),
+            ("capabilities", FMS_CAPABILITIES.into()),
+            ("mode", 1.0.into()),
+        ]);
+        let information = object(&[
+            ("level", "status".into()),
+            ("code", "NetConnection.Connect.Success".into()),
+            ("description", "Connection succeeded.".into()),
+            // AMF0, whatever the client asked for: all we send is that.
+            ("objectEncoding", 0.0.into()),
+        ]);
+        let id = command.transaction_id;
+        self.reply(&Command::new("_result", id, properties, vec![information]));
+        self.events.push_back(Event::Connect {
+            app: app.split('?').next().unwrap_or_default().to_owned(),
+            tc_url: tc_url.clone(),
+            flash_ver: text("flashVer"),
+        });
+        self.connected = Some((app, tc_url));
+    }
+
+    fn create_stream(&mut self, command: &Command) {
+        if self.streams.len() >= MESSAGE_STREAMS_MAX {
+            return self.call_failed(command);
+        }
+        self.last_stream_id = self.last_stream_id.wrapping_add(1).max(1);
+        self.streams.push(self.last_stream_id);
+        self.result(command, Value::Number(f64::from(self.last_stream_id)));
+    }
+
+    fn fc_publish(&mut self, command: &Command) {
+        let key = command.text(0).unwrap_or_default();
+        let information = status("status", "NetStream.Publish.Start", key);
+        self.reply(&Command::new(
+            "onFCPublish",
+            0.0,
+            Value::Null,
+            vec![information],
+        ));
+        self.result(command, Value::Undefined);
+    }
+
+    fn fc_unpublish(&mut self, command: &Command, now: Mono) {
+        let key = command.text(0).unwrap_or_default();
+        let information = status("status", "NetStream.Unpublish.Success", key);
+        self.reply(&Command::new(
+            "onFCUnpublish",
+            0.0,
+            Value::Null,
+            vec![information],
+        ));
+        self.result(command, Value::Undefined);
+        if let Some(id) = self.publishing.as_ref().map(|p| p.stream_id) {
+            self.unpublish(id, now);
+        }
+    }
+
+    fn target(&self, command: &Command) -> Target {
+        let (app, tc_url) = self
+            .connected
+            .as_ref()
+            .map_or(("", ""), |(app, tc_url)| (app, tc_url));
+        Target::new(app, tc_url, command.text(0).unwrap_or_default())
+    }
+
+    fn publish(&mut self, stream_id: u32, command: &Command, now: Mono) -> Result<(), Fault> {
+        if !self.streams.contains(&stream_id) {
+            return Err(Fault::MessageStream(stream_id));
+        }
+        if self.publishing.is_some() {
+            // One at a time; the first goes on.
+            self.publish_refused(stream_id, Refusal::BadName);
+            return Ok(());
+        }
+        self.publishing = Some(Publishing {
+            stream_id,
+            accepted: false,
+            demuxer: Demuxer::new(),
+        });
+        self.timers.clear(Timer::Command);
+        let first_media = now + self.config.first_media_timeout;
+        self.timers.set(Timer::FirstMedia, first_media);
+        self.events.push_back(Event::Publish {
+            stream_id,
+            target: self.target(command),
+            kind: command.text(1).unwrap_or("live").to_owned(),
+        });
+        Ok(())
+    }
+
+    fn play(&mut self, stream_id: u32, command: &Command) -> Result<(), Fault> {
+        if !self.streams.contains(&stream_id) {
+            return Err(Fault::MessageStream(stream_id));
+        }
+        self.events.push_back(Event::Play {
+            stream_id,
+            target: self.target(command),
+        });
+        Ok(())
+    }
+
+    fn unpublish(&mut self, stream_id: u32, now: Mono) {
+        if self
+            .publishing
+            .as_ref()
+            .is_none_or(|p| p.stream_id != stream_id)
+        {
+            return;
+        }
+        self.publishing = None;
+        self.timers.clear(Timer::FirstMedia);
+        let again = now + self.config.first_media_timeout;
+        self.timers.set(Timer::Command, again);
+        let information = status(
+            "status",
+            "NetStream.Unpublish.Success",
+            "Stream is unpublished.",
+        );
+        self.on_status(stream_id, information);
+        self.events.push_back(Event::Unpublish { stream_id });
+    }
+
+    pub(super) fn publish_start(&mut self, stream_id: u32) {
+        self.link.user_control(UserControl::StreamBegin(stream_id));
+        let information = status("status", "NetStream.Publish.Start", "Stream is published.");
+        self.on_status(stream_id, information);
+    }
+
+    pub(super) fn publish_refused(&mut self, stream_id: u32, refusal: Refusal) {
+        let (code, description) = match refusal {
+            Refusal::BadName => (
+                "NetStream.Publish.BadName",
+                "The stream key is unknown or in use.",
+            ),
+            Refusal::Denied => ("NetStream.Publish.Denied", "Publishing is not allowed."),
+            Refusal::Rejected => ("NetStream.Publish.Rejected", "The server is full."),
+        };
+        self.on_status(stream_id, status("error", code, description));
+    }
+
+    pub(super) fn play_refused(&mut self, stream_id: u32, refusal: Refusal) {
+        let (code, description) = match refusal {
+            Refusal::BadName => ("NetStream.Play.StreamNotFound", "No such stream."),
+            Refusal::Denied => ("NetStream.Play.Failed", "Playing is not allowed."),
+            Refusal::Rejected => ("NetStream.Play.Failed", "The server is full."),
+        };
+        self.on_status(stream_id, status("error", code, description));
+    }
+
+    fn on_status(&mut self, stream_id: u32, information: Value) {
+        let command = Command::new("onStatus", 0.0, Value::Null, vec![information]);
+        self.link.command(stream_id, &command);
+    }
+
+    fn result(&mut self, call: &Command, value: Value) {
+        let id = call.transaction_id;
+        self.reply(&Command::new("_result", id, Value::Null, vec![value]));
+    }
+
+    /// Answers a call that is unknown or not possible, if the caller waits for an answer.
+    fn call_failed(&mut self, call: &Command) {
+        let id = call.transaction_id;
+        if id == 0.0 {
+            return;
+        }
+        let information = status("error", "NetConnection.Call.Failed", "Call failed.");
+        self.reply(&Command::new("_error", id, Value::Null, vec![information]));
+    }
+
+    fn reply(&mut self, command: &Command) {
+        self.link.command(0, command);
+    }
+}
+
+fn object(properties: &[(&str, Value)]) -> Value {
+    let properties = properties.iter().map(|(n, v)| ((*n).to_owned(), v.clone()));
+    Value::Object(properties.collect())
+}
+
+fn status(level: &str, code: &str, description: &str) -> Value {
+    object(&[
+        ("level", level.into()),
+        ("code", code.into()),
+        ("description", description.into()),
+    ])
+}
