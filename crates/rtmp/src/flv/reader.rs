@@ -1,6 +1,6 @@
 //! Reads FLV files and streams as they arrive.
 
-use super::{FILE_HEADER_BYTES, TAG_HEADER_BYTES, TagKind};
+use super::{TAG_HEADER_BYTES, TagKind};
 use crate::error::{Error, Fault};
 use crate::limits::{FIRST_RESERVE_BYTES, MESSAGE_BYTES_MAX};
 use bytes::{Bytes, BytesMut};
@@ -172,7 +172,8 @@ impl Reader {
         };
         (self.has_audio, self.has_video) = (flags & 4 != 0, flags & 1 != 0);
         self.unit.clear();
-        let rest = u64::from(length) + (FILE_HEADER_BYTES - 2 * HEADER_BYTES) as u64;
+        let after_fields = u64::from(length) - HEADER_BYTES as u64;
+        let rest = after_fields + PREVIOUS_TAG_SIZE_BYTES as u64;
         self.state = State::Skip(rest);
         Ok(())
     }
