@@ -1,0 +1,44 @@
+//! What the operator decides.
+
+use crate::limits;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a [`crate::Library`] is run.
+#[derive(Debug, Clone)]
+pub struct LibraryConfig {
+    /// Data directory. Logs go below `streams/` in it.
+    pub data: PathBuf,
+    /// Media listed in a live playlist, default 60 s. It never lists less than three target
+    /// durations (HLS bis §6.2.2).
+    pub window: Duration,
+    /// Age at which closed files are deleted; `None` keeps them until the disk is full.
+    pub keep: Option<Duration>,
+    /// Share of the disk, in percent, below which the oldest closed files go. Default 5.
+    pub free_disk_percent_min: u8,
+    /// Longest time the listing of a closed segment waits for its append, default 200 ms.
+    /// After it, recording of that broadcast stops and the stream goes on (`design.md`
+    /// §7.3).
+    pub segment_wait: Duration,
+    /// Most bytes of one data file, default 2 GiB. A new file starts at a segment boundary
+    /// before it is reached.
+    pub file_bytes_max: u64,
+    /// Most media time in one file, default 1 h.
+    pub file_duration_max: Duration,
+}
+
+impl LibraryConfig {
+    /// The defaults, in the directory `data`.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            window: Duration::from_secs(60),
+            keep: None,
+            free_disk_percent_min: 5,
+            segment_wait: Duration::from_millis(200),
+            file_bytes_max: limits::FILE_BYTES_MAX,
+            file_duration_max: Duration::from_secs(3600),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Snapshots of a broadcast, as all workers read them.
+
+use crate::list::SegmentList;
+use crate::segment::{Body, Chunk, Segment, SegmentInfo};
+use bytes::Bytes;
+use std::sync::Arc;
+use weir_media::{CodecConfig, TrackId, TrackKind};
+
+/// A broadcast at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Rises with each change, so that a waiter can tell news from a stray wake-up.
+    pub version: u64,
+    /// The list of tracks is complete: playlists may be served.
+    pub settled: bool,
+    /// `EXT-X-TARGETDURATION` in seconds, once the first segment is listed. Never changes.
+    pub target_duration: Option<u32>,
+    /// No segment will be added (`EXT-X-ENDLIST`).
+    pub ended: bool,
+    /// The tracks, in ascending order of their ids.
+    pub tracks: Vec<Arc<TrackView>>,
+}
+
+impl View {
+    /// The track with an id.
+    #[must_use]
+    pub fn track(&self, id: TrackId) -> Option<&Arc<TrackView>> {
+        self.tracks.iter().find(|t| t.id == id)
+    }
+}
+
+/// An init section.
+#[derive(Debug, Clone)]
+pub struct Init {
+    /// Its number in the track.
+    pub number: u32,
+    /// The configuration it describes.
+    pub config: Arc<CodecConfig>,
+    /// `ftyp` and `moov`. Always in memory.
+    pub data: Bytes,
+}
+
+/// The segment that is being written.
+#[derive(Debug, Clone)]
+pub struct OpenSegment {
+    /// Its number.
+    pub media_sequence: u64,
+    /// Its chunks so far.
+    pub chunks: Arc<Vec<Arc<Chunk>>>,
+}
+
+/// A track at one moment.
+#[derive(Debug, Clone)]
+pub struct TrackView {
+    /// Its id.
+    pub id: TrackId,
+    /// Its kind.
+    pub kind: TrackKind,
+    /// The current configuration.
+    pub config: Arc<CodecConfig>,
+    /// Ticks per second. Fixed for the track.
+    pub timescale: u32,
+    /// Largest bit rate of a segment so far, in bits per second (`BANDWIDTH`).
+    pub bandwidth_peak: u64,
+    /// Mean bit rate so far, in bits per second (`AVERAGE-BANDWIDTH`).
+    pub bandwidth_average: u64,
+    pub(crate) inits: Arc<Vec<Init>>,
+    pub(crate) segments: SegmentList,
+    pub(crate) open: Option<OpenSegment>,
+    /// Closed, and not listed yet because their append has not completed.
+    pub(crate) closing: Arc<[Arc<Segment>]>,
+    pub(crate) live_start: u64,
+    pub(crate) recorded_to: Option<u64>,
+}
+
+impl TrackView {
+    /// The init sections, oldest first.
+    #[must_use]
+    pub fn inits(&self) -> &[Init] {
+        &self.inits
+    }
+
+    /// The init section with a number.
+    #[must_use]
+    pub fn init(&self, number: u32) -> Option<&Init> {
+        self.inits.iter().rev().find(|i| i.number == number)
+    }
+
+    /// Number of the oldest segment that can be fetched.
+    #[must_use]
+    pub fn first_sequence(&self) -> Option<u64> {
+        self.segments.first()
+    }
+
+    /// The newest closed segment.
+    #[must_use]
+    pub fn last(&self) -> Option<SegmentInfo> {
+        self.segments.last()
+    }
+
+    /// A closed segment, whether the live playlist still lists it or not.
+    #[must_use]
+    pub fn segment(&self, media_sequence: u64) -> Option<Arc<Segment>> {
+        self.segments.get(media_sequence)
+    }
+
+    /// The segment that is being written, if it has a chunk.
+    #[must_use]
+    pub fn open(&self) -> Option<&OpenSegment> {
+        self.open.as_ref()
+    }
+
+    /// A chunk of the open segment or of a recent one: an LL-HLS part.
+    #[must_use]
+    pub fn chunk(&self, media_sequence: u64, part: u32) -> Option<Arc<Chunk>> {
+        let find = |chunks: &[Arc<Chunk>]| {
+            let i = chunks.binary_search_by_key(&part, |c| c.part).ok()?;
+            chunks.get(i).cloned()
+        };
+        if let Some(open) = &self.open
+            && open.media_sequence == media_sequence
+        {
+            return find(&open.chunks);
+        }
+        let closing = self.closing.iter();
+        let mut closing = closing.filter(|s| s.info.media_sequence == media_sequence);
+        match closing.next() {
+            Some(segment) => find(&segment.chunks),
+            None => find(&self.segment(media_sequence)?.chunks),
+        }
+    }
+
+    /// Bytes of the open segment so far.
+    #[must_use]
+    pub fn open_body(&self) -> Option<Body> {
+        self.open.as_ref().map(|o| Body::of_chunks(&o.chunks))
+    }
+
+    /// The segments of the live playlist, oldest first, with their chunks. Its first one
+    /// gives `EXT-X-MEDIA-SEQUENCE` and `EXT-X-DISCONTINUITY-SEQUENCE`.
+    #[must_use]
+    pub fn window(&self) -> Vec<Arc<Segment>> {
+        self.segments.from(self.live_start)
+    }
+
+    /// All recorded segments, oldest first: the playlist of the whole. If recording stopped
+    /// early it ends there; later segments were only live.
+    pub fn all(&self) -> impl Iterator<Item = SegmentInfo> + '_ {
+        let end = self.recorded_to.unwrap_or(u64::MAX);
+        self.segments
+            .iter()
+            .take_while(move |s| s.media_sequence <= end)
+    }
+}
