@@ -1,0 +1,20 @@
+//! The real program against real clients: one binary, one module per area.
+#![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
+#![allow(missing_docs, reason = "tests are named after what they show")]
+
+#[path = "main/bad_input.rs"]
+mod bad_input;
+#[path = "main/broadcast.rs"]
+mod broadcast;
+#[path = "main/media.rs"]
+mod media;
+#[path = "main/playback.rs"]
+mod playback;
+#[path = "main/players.rs"]
+mod players;
+#[path = "main/program.rs"]
+mod program;
+#[path = "main/publish.rs"]
+mod publish;
+#[path = "main/support.rs"]
+mod support;
