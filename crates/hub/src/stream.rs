@@ -215,10 +215,10 @@ impl Stream {
             self.segmenter.sink.counters.malformed += 1;
             return None;
         };
-        if frame.kind == TrackKind::Video {
-            if let Some(seconds) = session.keyframes.see(frame.key, now.mono) {
-                self.segmenter.sink.event(Event::NoKeyframe { seconds });
-            }
+        if frame.kind == TrackKind::Video
+            && let Some(seconds) = session.keyframes.see(frame.key, now.mono)
+        {
+            self.segmenter.sink.event(Event::NoKeyframe { seconds });
         }
         let sent_90k = rescale(frame.dts, config.timescale(), STREAM_TIMESCALE);
         Some(Arrived {

@@ -62,11 +62,11 @@ impl Segmenter {
             return;
         };
         self.note_gap(slot, duration);
-        if let Some(track) = &mut self.tracks[slot] {
-            if let Some(frame) = track.pop() {
-                track.joins_at = None;
-                track.append(frame, duration, &segment, &mut self.sink);
-            }
+        if let Some(track) = &mut self.tracks[slot]
+            && let Some(frame) = track.pop()
+        {
+            track.joins_at = None;
+            track.append(frame, duration, &segment, &mut self.sink);
         }
     }
 
@@ -75,10 +75,10 @@ impl Segmenter {
             return Step::Wait;
         };
         let boundary = self.boundary_after(segment.number);
-        if let Some(joins_at) = track.joins_at {
-            if let Some(step) = self.joining(track, joins_at, &segment, boundary) {
-                return step;
-            }
+        if let Some(joins_at) = track.joins_at
+            && let Some(step) = self.joining(track, joins_at, &segment, boundary)
+        {
+            return step;
         }
         let Some(boundary) = boundary else {
             return self.before_unknown_end(track, flush);
@@ -147,10 +147,10 @@ impl Segmenter {
         }
         let leader = self.leader.and_then(|l| self.tracks[l].as_ref());
         let passed = boundary.or_else(|| leader.and_then(Track::front));
-        if let (Some(front), Some(passed)) = (front, passed) {
-            if !front.reaches(passed) {
-                return Some(Step::Drop);
-            }
+        if let (Some(front), Some(passed)) = (front, passed)
+            && !front.reaches(passed)
+        {
+            return Some(Step::Drop);
         }
         Some(match boundary {
             Some(_) => Step::Close,
