@@ -136,7 +136,7 @@ fn add_traf(
                 .sample_description_index
                 .unwrap_or(track.defaults.sample_description_index),
         };
-        let (run_end, next_decode_time) = run.samples().end();
+        let (run_end, next_decode_time) = run.end();
         end = run_end.ok_or(outside)?;
         track.next_decode_time = next_decode_time;
         track.runs.push(run);

@@ -57,6 +57,11 @@ impl Movie {
                 movie.read_mvex(&child)?;
             }
         }
+        if movie.fragmented {
+            for track in &mut movie.tracks {
+                track.next_decode_time = track.samples().end_of_tables();
+            }
+        }
         Ok(movie)
     }
 

@@ -156,15 +156,26 @@ impl Run {
             dts: self.decode_time,
         }
     }
+
+    /// Data offset and decoding time after the last sample; no offset past 64 bits.
+    pub(crate) fn end(&self) -> (Option<u64>, i64) {
+        let mut samples = self.samples();
+        if self.trun.is_uniform() {
+            let count = u64::from(self.trun.sample_count);
+            // Neither product of two 32-bit numbers overflows 64 bits.
+            let bytes = count * u64::from(self.defaults.size);
+            let ticks = count * u64::from(self.defaults.duration);
+            return (
+                self.data_offset.checked_add(bytes),
+                self.decode_time.saturating_add_unsigned(ticks),
+            );
+        }
+        while samples.next().is_some() {}
+        (samples.offset, samples.dts)
+    }
 }
 
 impl RunSamples<'_> {
-    /// Data offset and decoding time after the last sample.
-    pub(crate) fn end(mut self) -> (Option<u64>, i64) {
-        while self.next().is_some() {}
-        (self.offset, self.dts)
-    }
-
     fn next(&mut self) -> Option<FileSample> {
         let s = self.run.trun.sample(self.index, self.run.defaults)?;
         let sample = FileSample {

@@ -160,7 +160,7 @@ impl Track {
             other => Kind::Other(other),
         };
         let stbl = mdia.child(*b"minf")?.child(*b"stbl")?;
-        let mut track = Self {
+        Ok(Self {
             id: tkhd.track_id,
             kind,
             timescale: mdhd.timescale,
@@ -174,9 +174,7 @@ impl Track {
             runs: Vec::new(),
             next_decode_time: 0,
             file_len,
-        };
-        track.next_decode_time = track.samples().end_of_tables();
-        Ok(track)
+        })
     }
 
     /// The samples in decoding order: those of the tables, then those of the fragments.

@@ -73,6 +73,11 @@ impl Trun {
         })
     }
 
+    /// Whether the box gives its samples no sizes, durations or offsets of their own.
+    pub(crate) fn is_uniform(&self) -> bool {
+        entry_bytes(self.flags) == 0
+    }
+
     /// The samples in order.
     pub(crate) fn samples(&self, defaults: TrunDefaults) -> impl Iterator<Item = TrunSample> {
         (0..self.sample_count).filter_map(move |i| self.sample(i, defaults))
