@@ -1,11 +1,12 @@
 //! Every maximum of this crate.
 
-/// Longest playlist that is read, in bytes: 1 MiB, a day of four-second segments with long
-/// URIs. What is read borrows from it and takes at most 20 times as much: 20 MiB, for
-/// segments whose lines are as short as can be.
+/// Longest playlist that is read, in bytes: 1 MiB, half a day of four-second segments with
+/// 90 bytes each. What is read borrows from it.
 pub const READ_BYTES_MAX: usize = 1024 * 1024;
 
-/// Most lines in a playlist that is read.
+/// Most lines in a playlist that is read. It bounds what is built: at most one rendition per
+/// line or one segment per two lines, about 100 bytes each, so 10 MB, or twice that while a
+/// table grows.
 pub const READ_LINES_MAX: usize = 100_000;
 
 /// Shortest `EXTINF` that is written, in microseconds. A duration that a player rounds to

@@ -7,7 +7,7 @@
 //!
 //! | looking for | module |
 //! |---|---|
-//! | which sample goes into which PES packet | [`unit`] |
+//! | which sample goes into which PES packet | [`mod@unit`] |
 //! | the segment as a whole: order, PCR | [`mux`] |
 //! | what is inside a PES packet | `elementary` |
 //! | the PES header and its time stamps | `pes` |

@@ -308,9 +308,13 @@ fn duration_of(text: &str) -> Option<Duration> {
     if !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
+    let seconds = match whole {
+        "" if !fraction.is_empty() => 0,
+        _ => decimal::<u32>(whole)?,
+    };
     let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
     let nanos = digits.fold(0, |n, digit| n * 10 + u32::from(digit - b'0'));
-    Some(Duration::new(decimal::<u32>(whole)?.into(), nanos))
+    Some(Duration::new(seconds.into(), nanos))
 }
 
 fn number<T: FromStr>(value: &str, tag: &'static str) -> Result<T, Fault> {
