@@ -86,7 +86,7 @@ impl fmt::Display for Error {
             Self::TransferCoding => f.write_str("transfer coding is not supported"),
             Self::TwoLengths => f.write_str("both Content-Length and Transfer-Encoding"),
             Self::Expectation => f.write_str("expectation is not supported"),
-            Self::Path(why) => write!(f, "path {why}"),
+            Self::Path(why) => write!(f, "path or query {why}"),
             Self::Chunk(why) => write!(f, "chunked body {why}"),
             Self::BodyTooLong => f.write_str("body is too long"),
         }

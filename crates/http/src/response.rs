@@ -7,10 +7,6 @@ use bytes::BufMut;
 /// The interim answer that lets a client with `Expect: 100-continue` send its body.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Room that the head of an ordinary media answer needs, in bytes; a hint for the capacity
-/// of buffers, which grow if it is not enough.
-pub const HEAD_BYTES_TYPICAL: usize = 512;
-
 /// Fields of a cross-origin answer that any site may read (Fetch §3.3): without credentials,
 /// with what players measure.
 const CORS: &str = "Access-Control-Allow-Origin: *\r\n\
