@@ -45,6 +45,8 @@ pub(crate) struct Driver {
     pub(crate) wheel: Wheel,
     pub(crate) recv_queue_max: u16,
     pub(crate) stats: Stats,
+    /// Descriptors for reuse, in the boxes in which operations keep them at a stable address.
+    #[expect(clippy::vec_box, reason = "the box is what is reused")]
     gathers: Vec<Box<Gather>>,
     completions: Vec<Completion>,
     event: i32,

@@ -51,7 +51,7 @@ pub const LISTENERS_MAX: u32 = 1024;
 pub const TIMERS_MAX: u32 = 1 << 20;
 
 /// Accepted sockets waiting in a listener for `accept`: beyond it the accept is cancelled until they
-/// are taken, and the kernel's backlog holds the rest.
+/// are taken. One poll of the kernel takes its whole backlog at once, so that much may come on top.
 pub const ACCEPT_QUEUE_MAX: usize = 256;
 
 /// Pause after the process or the machine ran out of descriptors or memory in accept.

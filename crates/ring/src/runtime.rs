@@ -79,6 +79,8 @@ impl Runtime {
         self.local.now.set(Instant::now());
         self.local.main_woken.set(true);
         loop {
+            self.local.run_tasks();
+            self.local.run_ready();
             if self.local.main_woken.replace(false)
                 && let Poll::Ready(output) = future.as_mut().poll(&mut cx)
             {
@@ -86,8 +88,6 @@ impl Runtime {
                 self.enter(Wait::Poll);
                 return output;
             }
-            self.local.run_tasks();
-            self.local.run_ready();
             self.turn();
         }
     }

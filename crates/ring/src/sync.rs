@@ -61,7 +61,7 @@ impl Permits {
     }
 
     /// Waits for a permit. Dropping the future gives up the place in the queue.
-    pub fn acquire(&self) -> impl Future<Output = Permit> + 'static {
+    pub fn acquire(&self) -> impl Future<Output = Permit> + use<> {
         Acquire {
             permits: self.clone(),
             waiter: None,

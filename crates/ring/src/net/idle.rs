@@ -32,7 +32,7 @@ impl TcpStream {
     /// the end or an error arrives, or `deadline` passed. It should do little: most likely it spawns.
     ///
     /// The deadline is coarse: it strikes up to [`limits::IDLE_TICK`] late, never early. A parked
-    /// stream costs 88 bytes in the runtime's table plus what `wake` captures (a captureless closure
+    /// stream costs 80 bytes in the runtime's table plus what `wake` captures (a captureless closure
     /// or function costs nothing), and no receive buffer. When the runtime ends, `wake` is dropped
     /// uncalled and the stream closed. A panic in `wake` is counted like a task's.
     pub fn when_readable(

@@ -154,8 +154,8 @@ enum Accepted {
 /// What the ring knows of a listener.
 pub(crate) struct ListenerState {
     fd: OwnedFd,
-    /// Accepted and not yet taken: at most [`limits::ACCEPT_QUEUE_MAX`], plus what completed before
-    /// the cancellation.
+    /// Accepted and not yet taken: at most [`limits::ACCEPT_QUEUE_MAX`], plus one backlog
+    /// of the kernel, which arrives at once.
     sockets: VecDeque<OwnedFd>,
     waker: Option<Waker>,
     armed: bool,
