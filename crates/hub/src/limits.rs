@@ -53,7 +53,7 @@ pub const TARGET_ROUNDING_90K: i64 = 40_500;
 pub const FOLLOWER_LAG_90K: i64 = 90_000;
 
 /// Shortest segment that a joining video track may cut off, in ticks of 1/90,000 s: 100 ms.
-/// Shorter tails disturb players.
+/// Shorter tails disturb players; video joins the segment that has just begun instead.
 pub const JOIN_SEGMENT_90K_MIN: i64 = 9_000;
 
 /// Least time between two reports of a missing keyframe, in seconds.

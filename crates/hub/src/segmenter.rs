@@ -9,7 +9,7 @@ mod follow;
 mod lead;
 
 use crate::config::StreamConfig;
-use crate::limits::{JOIN_SEGMENT_90K_MIN, STREAM_TIMESCALE, TARGET_SECONDS_MAX};
+use crate::limits::{STREAM_TIMESCALE, TARGET_SECONDS_MAX};
 use crate::output::Event;
 use crate::time::{AUDIO, Time, VIDEO};
 use crate::track::{Queued, Segment, Sink, Track};
@@ -168,10 +168,9 @@ impl Segmenter {
                 ticks: frame.dts,
                 scale: config.timescale(),
             };
-            if !time.exceeds(back.start, JOIN_SEGMENT_90K_MIN) {
+            if !self.lead_from(time, config, now) {
                 return false;
             }
-            self.lead_from(time, config, now);
         }
         let number = self.open.back().map_or(back.number, |s| s.number);
         let known = self.tracks[slot].is_some();

@@ -68,10 +68,7 @@ mod tests {
     #[test]
     fn order_is_exact_over_timescales() {
         // 1,024 samples at 44.1 kHz are 2,089.796 ticks of 90 kHz.
-        assert_eq!(
-            at(1024, 44_100).order(at(2090, 90_000)),
-            std::cmp::Ordering::Less
-        );
+        assert_eq!(at(1024, 44_100).order(at(2090, 90_000)), Ordering::Less);
         assert!(!at(1024, 44_100).reaches(at(2090, 90_000)));
         assert!(at(1024, 44_100).reaches(at(2089, 90_000)));
         assert!(at(48_000, 48_000).reaches(at(90_000, 90_000)));

@@ -12,8 +12,8 @@
 
 use super::Segmenter;
 use crate::limits::{
-    QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, SEGMENT_BYTES_MAX, STEP_MAX_90K, STREAM_TIMESCALE,
-    TARGET_SECONDS_MAX,
+    JOIN_SEGMENT_90K_MIN, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, SEGMENT_BYTES_MAX, STEP_MAX_90K,
+    STREAM_TIMESCALE, TARGET_SECONDS_MAX,
 };
 use crate::output::Event;
 use crate::time::{AUDIO, Time, VIDEO};
@@ -126,16 +126,28 @@ impl Segmenter {
         self.close_track(leader);
     }
 
-    /// Video takes the lead at `time`, where it has a random access point. If it has changed
-    /// since it was last shown, without a discontinuity in between, that is one.
-    pub(super) fn lead_from(&mut self, time: Time, config: &CodecConfig, now: Now) {
-        self.fix_target(0);
-        self.leader = Some(VIDEO);
-        self.last_key = Some(time);
+    /// Video takes the lead at `time`, where it has a random access point. That begins a
+    /// segment, unless one has only just begun. If video has changed since it was last shown,
+    /// without a discontinuity in between, that is one. `false` if the time has passed.
+    pub(super) fn lead_from(&mut self, time: Time, config: &CodecConfig, now: Now) -> bool {
+        let Some(back) = self.open.back().copied() else {
+            return false;
+        };
         let changed = self.tracks[VIDEO].as_ref().is_some_and(|t| {
             t.config != *config && t.shown_in == Some(self.counting.discontinuity_sequence)
         });
-        self.cut(VIDEO, time, self.break_due || changed, now);
+        let breaks = self.break_due || changed;
+        let cuts = time.exceeds(back.start, JOIN_SEGMENT_90K_MIN);
+        if !cuts && (breaks || back.start.exceeds(time, JOIN_SEGMENT_90K_MIN)) {
+            return false;
+        }
+        self.fix_target(0);
+        self.leader = Some(VIDEO);
+        self.last_key = Some(time);
+        if cuts {
+            self.cut(VIDEO, time, breaks, now);
+        }
+        true
     }
 
     /// Whether audio has waited for video long enough.

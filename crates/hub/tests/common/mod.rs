@@ -1,10 +1,10 @@
 //! A publisher made of numbers, a stream, and a reader who checks everything that comes out.
-#![allow(dead_code)] // Each test binary uses its part.
+#![allow(dead_code, unused_imports)] // Each test binary uses its part.
 
 mod check;
 mod clip;
 
-pub use check::{Got, GotSegment, Reader};
+pub use check::{GotSegment, Reader};
 pub use clip::{Clip, Gop, Rate, Rng, Shot};
 
 use bytes::Bytes;
@@ -130,6 +130,20 @@ impl Scene {
         while let Some(output) = self.stream.poll_output() {
             if let weir_hub::Output::Event(event) = output {
                 self.events.push(event);
+            }
+            if std::env::var("TRACE").is_ok() {
+                let t = format!("{output:?}");
+                println!(
+                    "{} {}",
+                    self.clock,
+                    t.replace("payload:", "\u{1}")
+                        .split('\u{1}')
+                        .next()
+                        .unwrap()
+                        .chars()
+                        .take(200)
+                        .collect::<String>()
+                );
             }
             self.reader.take(output, self.now());
         }
