@@ -72,6 +72,8 @@ pub struct Listed {
     pub duration: f32,
     /// Whether a discontinuity stands before it.
     pub discontinuity: bool,
+    /// Whether its media is missing (EXT-X-GAP).
+    pub gap: bool,
 }
 
 impl Media {
@@ -166,6 +168,7 @@ impl Weir {
                 init: init.clone(),
                 duration: segment.duration,
                 discontinuity: segment.discontinuity,
+                gap: segment.unknown_tags.iter().any(|t| t.tag == "X-GAP"),
             });
         }
         Media {
@@ -214,7 +217,7 @@ impl Weir {
         })
     }
 
-    /// Gets everything that a media playlist lists.
+    /// Gets everything that a media playlist lists, but gaps.
     ///
     /// # Panics
     /// If anything of it is not there.
@@ -222,7 +225,7 @@ impl Weir {
         let media = self.media(path);
         let mut inits: Vec<(String, Vec<u8>)> = Vec::new();
         let mut segments = Vec::new();
-        for listed in &media.segments {
+        for listed in media.segments.iter().filter(|s| !s.gap) {
             if let Some(init) = &listed.init
                 && !inits.iter().any(|(path, _)| path == init)
             {

@@ -10,6 +10,7 @@
 //! | clips to publish | [`clips`] |
 //! | publishing exact bytes | [`rtmp`], [`flv`] |
 //! | requests, playlists, segments | [`http`], [`hls`] |
+//! | a page on another origin | [`site`] |
 //! | what ffprobe and an MPEG-TS reader see in them | [`probe`], [`ts`] |
 //!
 //! Everything is on loopback and on ports that the system picks, every wait has an end, and
@@ -26,6 +27,7 @@ pub mod probe;
 pub mod process;
 pub mod rtmp;
 pub mod server;
+pub mod site;
 pub mod tools;
 pub mod ts;
 pub mod turn;

@@ -4,6 +4,9 @@
 use crate::flv::Tag;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// AMF0 values, as far as commands have them.
@@ -259,7 +262,7 @@ impl Connection {
             0,
             &[Amf::text("connect"), Amf::Number(1.0), Amf::Object(object)],
         )?;
-        self.result()?;
+        self.result(1.0)?;
         Ok(())
     }
 
@@ -269,16 +272,19 @@ impl Connection {
     /// If the socket fails or the server refuses.
     pub fn create_stream(&mut self) -> io::Result<u32> {
         self.command(0, &[Amf::text("createStream"), Amf::Number(4.0), Amf::Null])?;
-        match self.result()?.command().last() {
+        match self.result(4.0)?.command().last() {
             Some(Amf::Number(id)) => Ok(*id as u32),
             other => Err(io::Error::other(format!("createStream gave {other:?}"))),
         }
     }
 
-    /// Waits for a `_result`; an `_error` is an error with its code.
-    fn result(&mut self) -> io::Result<Message> {
+    /// Waits for the `_result` of a transaction; its `_error` is an error with its code.
+    fn result(&mut self, transaction: f64) -> io::Result<Message> {
         loop {
             let message = self.receive()?;
+            if message.command().get(1) != Some(&Amf::Number(transaction)) {
+                continue;
+            }
             match message.name().as_deref() {
                 Some("_result") => return Ok(message),
                 Some("_error") => {
@@ -525,8 +531,9 @@ impl Publisher {
 /// closes, or it is stopped.
 #[derive(Debug)]
 pub struct Background {
-    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
-    thread: Option<std::thread::JoinHandle<io::Result<()>>>,
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Background {
@@ -535,19 +542,30 @@ impl Background {
     /// # Panics
     /// If the server refuses.
     pub fn start(addr: SocketAddr, key: &str, tags: Vec<Tag>) -> Self {
-        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stop = Arc::new(AtomicBool::new(false));
+        let sent = Arc::new(AtomicUsize::new(0));
         let mut publisher = Publisher::start(addr, key).expect("the server lets us publish");
-        let stopped = stop.clone();
+        let (stopped, count) = (stop.clone(), sent.clone());
         let work = move || {
-            let live = || !stopped.load(std::sync::atomic::Ordering::Relaxed);
-            let sent = publisher.send_paced(tags.iter().take_while(|_| live()));
+            let live = || !stopped.load(Ordering::Relaxed);
+            let counted = |_: &&Tag| {
+                count.fetch_add(1, Ordering::Relaxed);
+            };
+            let all = tags.iter().take_while(|_| live()).inspect(counted);
+            let sent = publisher.send_paced(all);
             publisher.vanish();
             sent
         };
         Self {
             stop,
+            sent,
             thread: Some(std::thread::spawn(work)),
         }
+    }
+
+    /// Tags sent so far.
+    pub fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Stops, as a publisher whose network is cut cleanly; gives whether the server took all
@@ -564,7 +582,7 @@ impl Background {
     }
 
     fn end(&mut self) -> io::Result<()> {
-        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
         self.thread
             .take()
             .map_or(Ok(()), |t| t.join().expect("the publisher does not panic"))

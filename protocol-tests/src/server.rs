@@ -253,3 +253,16 @@ pub fn bare() -> Command {
     weir.env("NO_COLOR", "1");
     weir
 }
+
+/// `outer ARGUMENTS… weir …`: weir started through another program that ends up as it, with
+/// the same environment.
+pub fn through(mut outer: Command, weir: &Command) -> Command {
+    outer.arg(weir.get_program()).args(weir.get_args());
+    for (name, value) in weir.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}

@@ -5,7 +5,7 @@ use crate::support::{
 };
 use protocol_tests::clips::{self, Clip};
 use protocol_tests::flv;
-use protocol_tests::hls::{Download, Format};
+use protocol_tests::hls::{Download, Format, Listed, Media};
 use protocol_tests::http::{self, Client};
 use protocol_tests::probe::{self, Packet};
 use protocol_tests::rtmp::Background;
@@ -247,7 +247,7 @@ fn the_multivariant_playlist_says_what_is_in_it() {
     let peak = |path: &str| {
         let download = weir.download(path);
         let rate = |(l, b): &(_, Vec<u8>)| {
-            let l: &protocol_tests::hls::Listed = l;
+            let l: &Listed = l;
             (b.len() as f64 * 8.0 / f64::from(l.duration)) as u64
         };
         download.segments.iter().map(rate).max().unwrap()
@@ -282,26 +282,14 @@ fn the_multivariant_playlist_says_what_is_in_it() {
     }
 }
 
-#[test]
-fn a_live_playlist_slides_and_never_goes_back() {
-    let _turn = heavy();
-    let args = ["--segment", "1s", "--window", "4s", "--grace", "1s"];
-    let weir = Weir::start(&args);
-    let tags = flv::read(&clips::LONG.flv());
-    let clip: Vec<_> = tags
-        .into_iter()
-        .take_while(|t| t.timestamp < 14_000)
-        .collect();
-    let sent = tag_counts(&clip);
-    let publisher = Background::start(weir.rtmp, "show", clip);
-    let live = weir.live("show", Format::Cmaf);
-    let transport = weir.live("show", Format::Ts);
-    let first = weir.media(&live.main);
+/// Polls all playlists for 10 s and holds each look against the one before; gives the newest
+/// of the first path, and the most segments it ever listed.
+fn watch_it_slide(weir: &Weir, paths: &[String], first: &Media) -> (Media, usize) {
     let begun = Instant::now();
     let mut newest = first.clone();
     let mut seen = 0;
     while begun.elapsed() < Duration::from_secs(10) {
-        for path in live.renditions().iter().chain([&transport.main]) {
+        for path in paths {
             let media = weir.media(path);
             assert!(!media.playlist.end_list, "{}", media.text);
             assert!(media.playlist.playlist_type.is_none(), "{}", media.text);
@@ -310,7 +298,7 @@ fn a_live_playlist_slides_and_never_goes_back() {
                 first.playlist.target_duration
             );
         }
-        let media = weir.media(&live.main);
+        let media = weir.media(&paths[0]);
         assert!(
             media.last() >= newest.last(),
             "{}\nthen\n{}",
@@ -332,6 +320,30 @@ fn a_live_playlist_slides_and_never_goes_back() {
         newest = media;
         std::thread::sleep(Duration::from_millis(200));
     }
+    (newest, seen)
+}
+
+#[test]
+fn a_live_playlist_slides_and_never_goes_back() {
+    let _turn = heavy();
+    let args = ["--segment", "1s", "--window", "4s", "--grace", "1s"];
+    let weir = Weir::start(&args);
+    let tags = flv::read(&clips::LONG.flv());
+    let clip: Vec<_> = tags
+        .into_iter()
+        .take_while(|t| t.timestamp < 14_000)
+        .collect();
+    let sent = tag_counts(&clip);
+    let publisher = Background::start(weir.rtmp, "show", clip);
+    let live = weir.live("show", Format::Cmaf);
+    let transport = weir.live("show", Format::Ts);
+    let first = weir.media(&live.main);
+    let paths = [
+        &live.renditions()[..],
+        std::slice::from_ref(&transport.main),
+    ]
+    .concat();
+    let (newest, seen) = watch_it_slide(&weir, &paths, &first);
     assert!(
         newest.playlist.media_sequence > first.playlist.media_sequence,
         "it slides"

@@ -6,7 +6,7 @@ use protocol_tests::probe::{self, Packet};
 use protocol_tests::process::Process;
 use protocol_tests::rtmp::Publisher;
 use protocol_tests::server::Weir;
-use protocol_tests::{eventually, tools};
+use protocol_tests::tools;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -120,11 +120,4 @@ pub fn assert_decodes(path: &Path) {
         "ffmpeg complains about {}",
         path.display()
     );
-}
-
-/// Waits until weir's log says something.
-pub fn logs(weir: &Weir, words: &str, limit: Duration) {
-    eventually(limit, &format!("the log says {words:?}"), || {
-        weir.process.log().contains(words).then_some(())
-    });
 }
