@@ -14,7 +14,7 @@ pub const MOOF_BYTES_MAX: u64 = 16 << 20;
 pub const MOOFS_BYTES_MAX: u64 = 64 << 20;
 
 /// Most `trun` boxes with samples in one file: two tracks in chunks of half a second for
-/// 72 hours. Each is held in at most 96 bytes: 96 MiB.
+/// 72 hours. Each is held in at most 96 bytes: 96 MiB, twice that while the list grows.
 pub const RUNS_MAX: usize = 1 << 20;
 
 /// Most top-level boxes looked at in one file: 145 hours of half-second chunks. It bounds
@@ -28,8 +28,8 @@ pub const TRACKS_MAX: usize = 64;
 /// 40 MiB for [`TRACKS_MAX`] tracks.
 pub const SAMPLE_DESCRIPTIONS_MAX: usize = 64;
 
-/// Most samples in one file, over all tracks. They are read from the tables one by one, so
-/// this bounds time: about 0.2 s.
+/// Most samples in one file, over all tracks. They are read from the tables one by one and
+/// nothing is held per sample, so this bounds time: walking them all takes about a second.
 pub const SAMPLES_MAX: u64 = 16 << 20;
 
 /// Most edits in one track, 24 bytes each. Editing programs write one per cut.

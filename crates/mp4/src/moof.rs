@@ -14,7 +14,7 @@
 use crate::boxes::tfdt;
 use crate::boxes::tfhd::Tfhd;
 use crate::boxes::trun::{Trun, TrunDefaults};
-use crate::error::Error;
+use crate::error::{Error, Place};
 use crate::input::BoxBody;
 use crate::limits::RUNS_MAX;
 use crate::movie::Movie;
@@ -34,36 +34,40 @@ pub(crate) struct Run {
 /// The fragment of one track, before the defaults of `trex` and a place in the file are known.
 #[derive(Debug)]
 pub(crate) struct Traf {
-    pub(crate) tfhd_box: BoxBody,
+    traf: BoxBody,
+    pub(crate) tfhd_at: Place,
     pub(crate) tfhd: Tfhd,
     pub(crate) decode_time: Option<u64>,
-    /// The runs that hold samples, each with its box.
-    pub(crate) runs: Vec<(BoxBody, Trun)>,
 }
 
 impl Traf {
-    pub(crate) fn read(traf: &BoxBody) -> Result<Self, Error> {
-        let tfhd_box = traf.child(*b"tfhd")?;
+    pub(crate) fn read(traf: BoxBody) -> Result<Self, Error> {
+        let tfhd = traf.child(*b"tfhd")?;
         let mut this = Self {
-            tfhd: Tfhd::read(&tfhd_box)?,
-            tfhd_box,
+            tfhd_at: tfhd.at,
+            tfhd: Tfhd::read(&tfhd)?,
             decode_time: None,
-            runs: Vec::new(),
+            traf,
         };
-        for child in traf.children() {
+        for child in this.traf.children() {
             let child = child?;
-            match &child.four_cc.0 {
-                b"tfdt" => this.decode_time = Some(tfdt::base_media_decode_time(&child)?),
-                b"trun" => {
-                    let trun = Trun::read(&child)?;
-                    if trun.sample_count != 0 {
-                        this.runs.push((child, trun));
-                    }
-                }
-                _ => {}
+            if &child.four_cc.0 == b"tfdt" {
+                this.decode_time = Some(tfdt::base_media_decode_time(&child)?);
             }
         }
         Ok(this)
+    }
+
+    /// The runs that hold samples, each with its box.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Result<(Place, Trun), Error>> {
+        self.traf.children().filter_map(|child| match child {
+            Ok(b) if &b.four_cc.0 == b"trun" => match Trun::read(&b) {
+                Ok(trun) if trun.sample_count == 0 => None,
+                trun => Some(trun.map(|trun| (b.at, trun))),
+            },
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        })
     }
 }
 
@@ -76,7 +80,7 @@ pub(crate) fn add_to(movie: &mut Movie, moof: &BoxBody) -> Result<(), Error> {
         let child = child?;
         if &child.four_cc.0 == b"traf" {
             let base_of_moof = moof.at.offset;
-            previous_end = add_traf(movie, &Traf::read(&child)?, base_of_moof, previous_end)?;
+            previous_end = add_traf(movie, &Traf::read(child)?, base_of_moof, previous_end)?;
         }
     }
     Ok(())
@@ -92,7 +96,7 @@ fn add_traf(
     let tfhd = traf.tfhd;
     let Some(index) = movie.tracks.iter().position(|t| t.id == tfhd.track_id) else {
         return Err(Error::UnknownTrack {
-            at: traf.tfhd_box.at,
+            at: traf.tfhd_at,
             track_id: tfhd.track_id,
         });
     };
@@ -102,12 +106,13 @@ fn add_traf(
         None => previous_end,
     };
     let mut end = base;
-    for (number, (trun_box, trun)) in traf.runs.iter().enumerate() {
-        movie.count_samples(trun_box, trun.sample_count)?;
+    for (number, run) in traf.runs().enumerate() {
+        let (at, trun) = run?;
+        movie.count_samples(at, trun.sample_count)?;
         movie.runs += 1;
         if movie.runs > RUNS_MAX {
             return Err(Error::TooMany {
-                at: trun_box.at,
+                at,
                 what: "runs",
                 max: RUNS_MAX as u64,
             });
@@ -116,13 +121,13 @@ fn add_traf(
             Some(offset) => base.checked_add_signed(i64::from(offset)),
             None => Some(end),
         };
-        let outside = Error::DataOffset { at: trun_box.at };
+        let outside = Error::DataOffset { at };
         let Some(track) = movie.tracks.get_mut(index) else {
             return Err(outside);
         };
         let first_time = traf.decode_time.filter(|_| number == 0);
         let run = Run {
-            trun: trun.clone(),
+            trun,
             defaults: TrunDefaults {
                 duration: tfhd.duration.unwrap_or(track.defaults.duration),
                 size: tfhd.size.unwrap_or(track.defaults.size),
@@ -142,4 +147,14 @@ fn add_traf(
         track.runs.push(run);
     }
     Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_no_more_than_the_limits_say() {
+        assert!(size_of::<Run>() <= 96);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::boxes::mvhd::Mvhd;
 use crate::boxes::trex::Trex;
-use crate::error::Error;
+use crate::error::{Error, Place};
 use crate::four_cc::FourCc;
 use crate::input::BoxBody;
 use crate::limits::{SAMPLES_MAX, TRACKS_MAX};
@@ -74,7 +74,7 @@ impl Movie {
             });
         }
         let track = Track::read(trak, file_len)?;
-        self.count_samples(trak, track.tables.sizes.count)?;
+        self.count_samples(trak.at, track.tables.sizes.count)?;
         self.tracks.push(track);
         Ok(())
     }
@@ -93,11 +93,11 @@ impl Movie {
     }
 
     /// Adds to the number of samples of the file, up to the limit.
-    pub(crate) fn count_samples(&mut self, of: &BoxBody, samples: u32) -> Result<(), Error> {
+    pub(crate) fn count_samples(&mut self, at: Place, samples: u32) -> Result<(), Error> {
         let sum = self.samples + u64::from(samples);
         if sum > SAMPLES_MAX {
             return Err(Error::TooMany {
-                at: of.at,
+                at,
                 what: "samples",
                 max: SAMPLES_MAX,
             });

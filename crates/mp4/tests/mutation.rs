@@ -1,5 +1,6 @@
 //! Damaged files: thousands of seeded flips, overwrites, copies and cuts. Nothing panics,
 //! every reading ends, and memory stays bounded.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "behaviour/build.rs"]
 mod build;
@@ -36,7 +37,7 @@ fn damage(file: &mut Vec<u8>, random: &mut Random) {
                 file.copy_within(from..from + len, at);
             }
             4 => drop(file.drain(at..file.len().min(at + 4))),
-            _ => file.truncate(at.max(8)),
+            _ => file.truncate(at.max(32)),
         }
     }
 }
@@ -75,7 +76,7 @@ fn damaged_files_are_read_or_refused() {
     let before = vm_peak_kib();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let (mut read, mut refused) = (0, 0);
-    for round in 0..12_000 {
+    for round in 0..6_000 {
         let mut file = files[round % files.len()].clone();
         damage(&mut file, &mut random);
         if read_and_walk(&file) {
@@ -93,7 +94,7 @@ fn damaged_files_are_read_or_refused() {
     }
     // Both happen often, or the damage does not reach what it is meant to reach.
     assert!(
-        read > 1000 && refused > 1000,
+        read > 500 && refused > 500,
         "{read} read, {refused} refused"
     );
     let grown = vm_peak_kib() - before;

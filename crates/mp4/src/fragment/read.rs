@@ -64,16 +64,15 @@ pub fn parse_fragment(data: &[u8]) -> Result<Parsed, Error> {
 
     let body = BoxBody::top_level(&moof, 0, Bytes::copy_from_slice(body));
     let traf = only_traf(&body)?;
-    let samples = samples(&traf)?;
+    let head_len = moof_len + mdat.len;
     let fragment = Fragment {
         track: track_id(&traf)?,
         sequence_number: mfhd::sequence_number(&body.child(*b"mfhd")?)?,
         decode_time: traf.decode_time.ok_or_else(|| body.missing(*b"tfdt"))?,
-        samples,
-        head_len: moof_len + mdat.len,
+        samples: samples(&traf, head_len, mdat_len - mdat.len)?,
+        head_len,
         payload_len: mdat_len - mdat.len,
     };
-    check_payload(&fragment, &traf)?;
     Ok(Parsed::Fragment(fragment))
 }
 
@@ -104,7 +103,7 @@ fn only_traf(moof: &BoxBody) -> Result<Traf, Error> {
                     max,
                 });
             }
-            found = Some(Traf::read(&child)?);
+            found = Some(Traf::read(child)?);
         }
     }
     found.ok_or_else(|| moof.missing(*b"traf"))
@@ -113,28 +112,43 @@ fn only_traf(moof: &BoxBody) -> Result<Traf, Error> {
 fn track_id(traf: &Traf) -> Result<TrackId, Error> {
     let id = u16::try_from(traf.tfhd.track_id);
     id.map(TrackId).map_err(|_| Error::Field {
-        at: traf.tfhd_box.at,
+        at: traf.tfhd_at,
         field: "track_ID",
         value: u64::from(traf.tfhd.track_id),
     })
 }
 
-fn samples(traf: &Traf) -> Result<Vec<Sample>, Error> {
+/// The samples, which have to fill `mdat`: or the log is not what was written.
+fn samples(traf: &Traf, head_len: u64, payload_len: u64) -> Result<Vec<Sample>, Error> {
     let defaults = TrunDefaults {
         duration: traf.tfhd.duration.unwrap_or(0),
         size: traf.tfhd.size.unwrap_or(0),
         flags: traf.tfhd.flags.unwrap_or(0),
     };
     let mut samples = Vec::new();
-    for (trun_box, trun) in &traf.runs {
-        if samples.len() + trun.sample_count as usize > FRAGMENT_SAMPLES_MAX {
+    let mut end = head_len;
+    for run in traf.runs() {
+        let (at, trun) = run?;
+        let (before, count) = (samples.len(), trun.sample_count as usize);
+        if before + count > FRAGMENT_SAMPLES_MAX {
             return Err(Error::TooMany {
-                at: trun_box.at,
+                at,
                 what: "samples in a fragment",
                 max: FRAGMENT_SAMPLES_MAX as u64,
             });
         }
-        samples.reserve_exact(trun.sample_count as usize);
+        let start = trun
+            .data_offset
+            .map_or(end, |o| u64::try_from(o).unwrap_or(0));
+        if start != end {
+            let samples = end - head_len;
+            return Err(Error::FragmentPayload {
+                start,
+                samples,
+                payload: payload_len,
+            });
+        }
+        samples.reserve(count);
         samples.extend(trun.samples(defaults).map(|s| Sample {
             size: s.size,
             duration: s.duration,
@@ -145,27 +159,16 @@ fn samples(traf: &Traf) -> Result<Vec<Sample>, Error> {
                 SampleFlags::default()
             },
         }));
+        // At most FRAGMENT_SAMPLES_MAX sizes of 32 bits after at most 16 MiB of head.
+        let sizes = samples.iter().skip(before).map(|s| u64::from(s.size));
+        end += sizes.sum::<u64>();
+    }
+    if end - head_len != payload_len {
+        return Err(Error::FragmentPayload {
+            start: head_len,
+            samples: end - head_len,
+            payload: payload_len,
+        });
     }
     Ok(samples)
-}
-
-/// The samples have to fill `mdat`, or the log is not what was written.
-fn check_payload(fragment: &Fragment, traf: &Traf) -> Result<(), Error> {
-    let first = traf.runs.first();
-    let first_offset = first.map_or(Some(fragment.head_len as i32), |(_, t)| t.data_offset);
-    let start = u64::try_from(first_offset.unwrap_or(0)).unwrap_or(0);
-    let contiguous = traf
-        .runs
-        .iter()
-        .skip(1)
-        .all(|(_, t)| t.data_offset.is_none());
-    let sum: u64 = fragment.samples.iter().map(|s| u64::from(s.size)).sum();
-    if start == fragment.head_len && contiguous && sum == fragment.payload_len {
-        return Ok(());
-    }
-    Err(Error::FragmentPayload {
-        start,
-        samples: sum,
-        payload: fragment.payload_len,
-    })
 }
