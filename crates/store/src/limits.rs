@@ -22,6 +22,10 @@ pub const SEGMENT_SAMPLES_MAX: usize = 65_536;
 /// 150 B each, 300 KiB.
 pub const SEGMENT_CHUNKS_MAX: usize = 2048;
 
+/// Most bytes of a segment: 256 MiB, 10 s at 214 Mbit/s. While it is open and cannot be
+/// appended it is held in memory.
+pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+
 /// Most bytes waiting to be appended, per track: 32 MiB, 5 s at 50 Mbit/s. Beyond it the
 /// disk is too slow: recording of the broadcast stops.
 pub const QUEUE_BYTES_MAX: usize = 32 << 20;

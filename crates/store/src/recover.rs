@@ -128,6 +128,10 @@ impl Replayer {
         if self.group.init.is_some() && !matches!(record, Record::Config(_)) {
             return Err("configuration is not complete");
         }
+        if !matches!(record, Record::Event(_)) {
+            // A file may go on behind a seal that is not the end.
+            self.out.seal = None;
+        }
         match record {
             Record::Init(init) => self.init(init),
             Record::Config(config) => self.config(&config),

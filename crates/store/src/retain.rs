@@ -84,15 +84,22 @@ impl Library {
         deleted
     }
 
+    /// Some time after the end nobody needs parts any more, nor what was never recorded.
     fn pack_ended(&self, broadcast: &Broadcast, now: Now) {
         let mut core = broadcast.core();
         let quiet = self.config().window * 2;
-        if core.ended_at.is_some_and(|at| now.mono.since(at) > quiet) {
-            core.ended_at = None;
-            for track in &mut core.tracks {
-                track.pack();
-            }
-            broadcast.publish(&mut core);
+        if core.ended_at.is_none_or(|at| now.mono.since(at) <= quiet) {
+            return;
+        }
+        core.ended_at = None;
+        for track in &mut core.tracks {
+            track.pack();
+        }
+        broadcast.publish(&mut core);
+        let nothing_left = core.sets.is_empty();
+        drop(core);
+        if nothing_left {
+            self.forget(broadcast);
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Init {
 pub struct OpenSegment {
     /// Its number.
     pub media_sequence: u64,
+    /// Bytes of its chunks so far.
+    pub len: u64,
     /// Its chunks so far.
     pub chunks: Arc<Vec<Arc<Chunk>>>,
 }

@@ -139,9 +139,13 @@ impl Track {
         if self.samples.len() + input.samples.len() > limits::SEGMENT_SAMPLES_MAX {
             return Err(Error::Limit("samples of a segment"));
         }
-        let chunks = self.view.open.as_ref().map_or(0, |o| o.chunks.len());
-        if chunks >= limits::SEGMENT_CHUNKS_MAX {
-            return Err(Error::Limit("chunks of a segment"));
+        if let Some(open) = &self.view.open {
+            if open.chunks.len() >= limits::SEGMENT_CHUNKS_MAX {
+                return Err(Error::Limit("chunks of a segment"));
+            }
+            if open.len + len as u64 > limits::SEGMENT_BYTES_MAX {
+                return Err(Error::Limit("bytes of a segment"));
+            }
         }
         Ok(len as u32)
     }
@@ -178,8 +182,10 @@ impl Track {
         let open = &mut self.view_mut().open;
         let open = open.get_or_insert_with(|| OpenSegment {
             media_sequence: input.media_sequence,
+            len: 0,
             chunks: Arc::default(),
         });
+        open.len += u64::from(len);
         Arc::make_mut(&mut open.chunks).push(chunk);
         shared
     }
@@ -224,13 +230,7 @@ impl Track {
     pub(crate) fn list(&mut self, closing: Closing, target: Option<u32>, window: Duration) {
         let info = closing.segment.info;
         if closing.appended {
-            let all_stored = self
-                .view
-                .recorded_to
-                .is_none_or(|to| to < info.media_sequence);
-            if all_stored {
-                self.view_mut().recorded_to = Some(info.media_sequence);
-            }
+            self.view_mut().recorded_to = Some(info.media_sequence);
         }
         self.count_rate(&info, target);
         self.view_mut().segments.push(closing.segment);
@@ -328,9 +328,11 @@ impl Track {
             .filter_map(move |s| number(&s))
     }
 
-    /// Moves everything to the compact form.
+    /// Moves everything to the compact form, and lets go of what is only in memory.
     pub(crate) fn pack(&mut self) {
-        self.view_mut().segments.pack(u64::MAX, 1);
+        let segments = &mut self.view_mut().segments;
+        segments.drop_hot(|s| !s.is_stored());
+        segments.pack(u64::MAX, 1);
     }
 
     /// Wall-clock time and decoding time at the end of the newest segment.

@@ -112,7 +112,10 @@ pub(super) fn load_set(
         index,
         now,
     };
-    let sealed = replayed.seal.is_some() && replayed.damage.is_none();
+    let sealed = replayed
+        .seal
+        .is_some_and(|s| s.data_len == data_len && s.data_len == replayed.data_len)
+        && replayed.damage.is_none();
     if sealed {
         return set.as_it_is(replayed).map(Some);
     }

@@ -162,15 +162,11 @@ impl Found<'_> {
         core.settled = true;
         core.parked = true;
         core.file_number = tracks.iter().map(|t| t.number_max).max().unwrap_or(1);
-        core.file_start = u64::MAX;
         let all = || tracks.iter().flat_map(|t| &t.sets);
         core.target_duration = all().map(|s| s.target_duration).find(|t| *t > 0);
         for set in all() {
             if let Some(end) = set.end() {
                 core.extend_set(set.header.file_number, end.time);
-            }
-            if set.header.file_number == core.file_number {
-                core.file_start = core.file_start.min(set.header.media_sequence);
             }
         }
         let target = core.target_duration;
@@ -178,10 +174,19 @@ impl Found<'_> {
             core.tracks.extend(self.track(found, target, &core));
         }
         core.tracks.sort_by_key(|t| t.view.id);
-        if core.file_start == u64::MAX {
-            // The newest file cannot be read. Its number is taken all the same.
-            core.file_number = core.file_number.saturating_add(1);
-            core.file_start = core.next_sequence().0;
+        let newest = || all().filter(|s| s.header.file_number == core.file_number);
+        let start = newest().map(|s| s.header.media_sequence).min();
+        let readable = |t: &FoundTrack| {
+            let last = t.sets.last().map_or(0, |s| s.header.file_number);
+            last == t.number_max
+        };
+        match start {
+            Some(start) if tracks.iter().all(readable) => core.file_start = start,
+            // A newest file cannot be read. Its number is taken all the same.
+            _ => {
+                core.file_number = core.file_number.saturating_add(1);
+                core.file_start = core.next_sequence().0;
+            }
         }
         core
     }

@@ -159,6 +159,7 @@ impl Context {
         let queue = self.queue(id, None);
         queue.push(Job::Open(Box::new(OpenRequest::of(&file, mode))));
         track.file = Some(file);
+        core.extend_set(number, self.broadcast.started());
     }
 
     /// A file set that starts with the current init section, and its first bytes.

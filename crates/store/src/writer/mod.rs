@@ -279,6 +279,12 @@ impl Writer {
         context.publish(&mut core);
     }
 
+    /// Completes when all that is queued now has been appended, or has failed.
+    pub fn flushed(&self) -> impl Future<Output = ()> + use<> {
+        let context = Rc::clone(&self.context);
+        async move { context.flush().await }
+    }
+
     /// Ends the broadcast: its playlists gain their end at once, and the log is sealed and
     /// synced. Returns when that is done, or has taken [`limits::SEAL_WAIT`].
     ///

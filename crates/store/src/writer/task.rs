@@ -222,7 +222,8 @@ fn spawn_sync(context: &Rc<Context>, files: &Files) {
     }
     let (context, files) = (Rc::clone(context), files.clone());
     weir_ring::spawn(async move {
-        let permit = SYNCS.with(|syncs| syncs.acquire()).await;
+        let syncs = SYNCS.with(Clone::clone);
+        let permit = syncs.acquire().await;
         files.syncing.set(false);
         let result = sync(&context, &files).await;
         drop(permit);
