@@ -96,6 +96,13 @@ impl LogFile {
         self.handle(Part::Samples)
     }
 
+    /// Closes what is open for readers, so that a deleted file gives its room back. What a
+    /// reader is sending now stays open until it is done.
+    pub(crate) fn close(&self) {
+        self.data.handle.store(None);
+        self.samples.handle.store(None);
+    }
+
     fn slot(&self, part: Part) -> &Slot {
         match part {
             Part::Samples => &self.samples,

@@ -49,3 +49,9 @@ pub use segment::{Body, Chunk, Piece, Segment, SegmentInfo};
 pub use stats::Stats;
 pub use view::{Init, OpenSegment, TrackView, View};
 pub use writer::{ResumeInfo, ResumeTrack, Start, Writer};
+
+#[cfg(test)]
+extern crate self as weir_store;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;

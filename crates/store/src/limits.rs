@@ -71,6 +71,10 @@ pub const WORKERS_MAX: usize = 64;
 /// slot and second are far beyond what a machine ingests.
 pub const FILE_REQUESTS_MAX: usize = 256;
 
+/// Longest target duration, in seconds (`design.md` §7.1): recovered segments are not made
+/// longer where the log does not tell what it was.
+pub const TARGET_DURATION_MAX: u32 = 10;
+
 /// Bytes of a data file read at a time when a log is recovered, and so the memory needed;
 /// it grows to [`CHUNK_BYTES_MAX`] if one chunk is larger.
 pub const RECOVERY_WINDOW_BYTES: usize = 4 << 20;

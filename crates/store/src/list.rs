@@ -82,14 +82,22 @@ impl SegmentList {
         blocks.extend(Block::of(&run));
     }
 
-    /// Removes all segments of a file set.
-    pub(crate) fn drop_file(&mut self, number: u32) {
-        let keep = |file: &LogFile| file.number() != number;
+    /// Removes all segments of a file set, and returns it if there were any.
+    pub(crate) fn drop_file(&mut self, number: u32) -> Option<Arc<LogFile>> {
+        let mut dropped = None;
+        let mut keep = |file: &Arc<LogFile>| {
+            let keep = file.number() != number;
+            if !keep {
+                dropped = Some(Arc::clone(file));
+            }
+            keep
+        };
         Arc::make_mut(&mut self.blocks).retain(|b| keep(&b.file));
         Arc::make_mut(&mut self.hot).retain(|s| match &s.place {
             Some(place) => keep(&place.file),
             None => true,
         });
+        dropped
     }
 
     /// Removes full segments that `remove` holds for.

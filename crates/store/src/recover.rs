@@ -349,8 +349,8 @@ pub fn next_chunk(
     })
 }
 
-/// Adds the flags that only the access units tell. A payload that is not what was written
-/// is damage, for example pages that a power cut left as zeros.
+/// Adds the flags that only the access units tell. Pages that a power cut left as zeros are
+/// damage.
 fn look_into(samples: &mut [Sample], payload: &[u8]) -> Result<(), NoChunk> {
     let mut rest = payload;
     for sample in samples {
@@ -359,7 +359,11 @@ fn look_into(samples: &mut [Sample], payload: &[u8]) -> Result<(), NoChunk> {
             .ok_or(NoChunk::Damaged)?;
         rest = tail;
         let key = sample.flags.contains(weir_media::SampleFlags::KEY);
-        let unit = avc::inspect(unit, 4).map_err(|_| NoChunk::Damaged)?;
+        if unit.iter().all(|b| *b == 0) {
+            return Err(NoChunk::Damaged);
+        }
+        // A unit that cannot be walked was sent like that: it is kept, as it was then.
+        let unit = avc::inspect(unit, 4).unwrap_or_default();
         sample.flags = unit.sample_flags(key);
     }
     Ok(())
@@ -404,4 +408,236 @@ pub fn divide(chunks: &[TailChunk], usual: u64, target: u64) -> Vec<usize> {
         counts.push(count);
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::{VIDEO, chunk, video_config};
+    use crate::format::record::config_pieces;
+    use crate::format::{FileKind, HEADER_BYTES, RECORD_BYTES};
+    use weir_media::{TrackKind, Utc};
+
+    fn header() -> Header {
+        Header {
+            track: VIDEO,
+            kind: TrackKind::Video,
+            timescale: 90_000,
+            file_number: 1,
+            broadcast: [7; 16],
+            started: Utc(5),
+            media_sequence: 100,
+            discontinuity_sequence: 3,
+            ts_packets_before: 0,
+            target_duration: 4,
+        }
+    }
+
+    fn segment(media_sequence: u64) -> record::Segment {
+        record::Segment {
+            media_sequence,
+            decode_time: 0,
+            program_date_time: Utc(0),
+            discontinuity_sequence: 3,
+            ts_packets_before: 0,
+            duration: 90_000,
+            init: 1,
+            samples_offset: 128,
+            sample_count: 20,
+            target_duration: 4,
+            independent: true,
+            discontinuity: false,
+        }
+    }
+
+    fn part(media_sequence: u64, offset: u64) -> Record {
+        Record::Chunk(record::Chunk {
+            media_sequence,
+            offset,
+            decode_time: 0,
+            len: 100,
+            head_len: 10,
+            duration: 45_000,
+            part: 0,
+            sample_count: 10,
+            independent: true,
+        })
+    }
+
+    fn init() -> Vec<Record> {
+        let config = [1; 60];
+        let head = record::Init {
+            number: 1,
+            codec: *b"avc1",
+            offset: 0,
+            len: 50,
+            config_len: 60,
+        };
+        let pieces = config_pieces(1, &config).map(Record::Config);
+        std::iter::once(Record::Init(head)).chain(pieces).collect()
+    }
+
+    /// Two segments of two chunks, a gap, an event and a seal: 650 bytes less 200 of data.
+    fn records() -> Vec<Record> {
+        let mut records = init();
+        records.extend([part(100, 50), part(100, 150), Record::Segment(segment(100))]);
+        records.extend([
+            part(101, 250),
+            part(101, 350),
+            Record::Segment(segment(101)),
+        ]);
+        records.push(Record::Gap(record::Segment {
+            sample_count: 0,
+            ..segment(102)
+        }));
+        records.push(Record::Seal(record::Seal {
+            utc: Utc(0),
+            data_len: 450,
+            end: true,
+        }));
+        records
+    }
+
+    fn index(records: &[Record]) -> Vec<u8> {
+        let mut bytes = header().encode(FileKind::Index).to_vec();
+        for (position, record) in (0..).zip(records) {
+            bytes.extend(record.encode(header().seed(), position));
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_whole_index() {
+        let found = replay(&index(&records()), 450).unwrap();
+        assert_eq!(found.damage, None);
+        assert_eq!((found.data_len, found.records), (450, 11));
+        assert_eq!(found.inits[0].config, [1; 60]);
+        let places: Vec<_> = found
+            .segments
+            .iter()
+            .map(|s| (s.offset, s.len, s.gap))
+            .collect();
+        assert_eq!(
+            places,
+            [(50, 200, false), (250, 200, false), (450, 0, true)]
+        );
+        assert!(found.seal.unwrap().end);
+    }
+
+    #[test]
+    fn every_prefix_gives_a_prefix_of_its_segments() {
+        let (bytes, whole) = (index(&records()), replay(&index(&records()), 450).unwrap());
+        for len in 0..bytes.len() {
+            let Ok(found) = replay(&bytes[..len], 450) else {
+                assert!(len < HEADER_BYTES);
+                continue;
+            };
+            assert!(whole.segments.starts_with(&found.segments));
+            assert!(found.records * RECORD_BYTES as u64 <= (len - HEADER_BYTES) as u64);
+            assert!(found.seal.is_none());
+        }
+    }
+
+    #[test]
+    fn every_bit_flip_gives_a_prefix_or_an_error() {
+        let (bytes, whole) = (index(&records()), replay(&index(&records()), 450).unwrap());
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            match replay(&flipped, 450) {
+                Ok(found) => {
+                    assert!(at >= HEADER_BYTES && found.damage.is_some());
+                    assert!(whole.segments.starts_with(&found.segments));
+                }
+                Err(_) => assert!(at < HEADER_BYTES),
+            }
+        }
+    }
+
+    #[test]
+    fn data_that_is_missing_ends_the_log_before_it() {
+        for (data_len, segments) in [(449, 1), (250, 1), (249, 0), (49, 0)] {
+            let found = replay(&index(&records()), data_len).unwrap();
+            assert_eq!(found.segments.len(), segments);
+            assert!(found.data_len <= data_len);
+        }
+    }
+
+    /// Valid checksums, impossible stories.
+    #[test]
+    fn contradictions_end_the_log() {
+        let with = |more: Vec<Record>| {
+            let found = replay(&index(&[init(), more].concat()), 1 << 40).unwrap();
+            assert!(found.segments.is_empty());
+            match found.damage {
+                Some(FormatError::Record { what, .. }) => what,
+                other => panic!("{other:?}"),
+            }
+        };
+        let whole = || vec![part(100, 50), part(100, 150)];
+        let then = |r: Record| with([whole(), vec![r]].concat());
+        assert!(with(vec![part(100, 51)]).contains("hole"));
+        assert!(with(vec![part(100, u64::MAX)]).contains("hole"));
+        assert!(then(part(101, 250)).contains("another segment"));
+        assert!(then(Record::Segment(segment(101))).contains("chunks of another"));
+        assert!(then(Record::Segment(segment(99))).contains("goes back"));
+        assert!(then(Record::Gap(segment(100))).contains("gap with chunks"));
+        assert!(with(vec![Record::Segment(segment(100))]).contains("segment without"));
+        let mut wrong = segment(100);
+        wrong.sample_count = 21;
+        assert!(then(Record::Segment(wrong)).contains("samples"));
+        let mut wrong = segment(100);
+        wrong.init = 2;
+        assert!(then(Record::Segment(wrong)).contains("unknown init"));
+        assert!(then(init()[0]).contains("init section inside"));
+        assert!(with(vec![init()[1]]).contains("no init"));
+    }
+
+    #[test]
+    fn chunks_are_read_back_with_what_the_payload_tells() {
+        let sent = chunk(TrackKind::Video, 5, 0, 3, 40);
+        let mut bytes = sent.head.to_vec();
+        sent.payload.iter().for_each(|p| bytes.extend_from_slice(p));
+        let config = video_config(31);
+        let found = next_chunk(&bytes, VIDEO, &config).unwrap();
+        assert_eq!(found.samples, sent.samples);
+        assert_eq!((found.decode_time, found.duration), (135_000, 45_000));
+        assert_eq!(found.head_len as usize, sent.head.len());
+        assert!(found.independent());
+        for len in 0..bytes.len() {
+            match next_chunk(&bytes[..len], VIDEO, &config) {
+                Err(NoChunk::Need(n)) => assert!(n > len as u64 && n <= bytes.len() as u64),
+                other => panic!("{len}: {other:?}"),
+            }
+        }
+        assert_eq!(
+            next_chunk(&bytes, TrackId(9), &config),
+            Err(NoChunk::Damaged)
+        );
+        let last = bytes.len() - 44;
+        bytes[last..].fill(0xff);
+        assert!(next_chunk(&bytes, VIDEO, &config).is_ok());
+        bytes[last..].fill(0);
+        assert_eq!(next_chunk(&bytes, VIDEO, &config), Err(NoChunk::Damaged));
+    }
+
+    #[test]
+    fn many_chunks_become_segments_that_keep_the_target() {
+        let key = |part| {
+            let sent = chunk(TrackKind::Video, 5, part, 0, 8);
+            TailChunk {
+                len: 1,
+                head_len: 1,
+                decode_time: 0,
+                duration: 45_000,
+                samples: sent.samples,
+            }
+        };
+        let chunks: Vec<_> = [0, 1, 2, 3, 0, 1, 0, 1, 0].into_iter().map(key).collect();
+        assert_eq!(divide(&chunks, 180_000, 360_000), [4, 4, 1]);
+        assert_eq!(divide(&chunks, 0, 360_000), [8, 1]);
+        assert_eq!(divide(&chunks, 0, 90_000), [2, 2, 2, 2, 1]);
+        assert_eq!(divide(&chunks, 0, 1), [1; 9]);
+        assert_eq!(divide(&[], 1, 1), [0; 0]);
+    }
 }

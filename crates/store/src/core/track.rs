@@ -280,7 +280,9 @@ impl Track {
 
     /// Removes what lies in a deleted file set.
     pub(crate) fn drop_file(&mut self, number: u32) {
-        self.view_mut().segments.drop_file(number);
+        if let Some(file) = self.view_mut().segments.drop_file(number) {
+            file.close();
+        }
     }
 
     /// Gaps in place of segments below `next` that this track has not, but others have.

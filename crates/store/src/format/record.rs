@@ -448,3 +448,145 @@ fn checksum(seed: u32, position: u64, checked: &[u8]) -> u32 {
     hasher.update(checked);
     hasher.finalize()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_media::{TrackId, TrackKind};
+
+    pub(crate) fn header() -> Header {
+        Header {
+            track: TrackId(1),
+            kind: TrackKind::Video,
+            timescale: 90_000,
+            file_number: 1,
+            broadcast: [7; 16],
+            started: Utc(5),
+            media_sequence: 100,
+            discontinuity_sequence: 3,
+            ts_packets_before: 0,
+            target_duration: 4,
+        }
+    }
+
+    fn each() -> Vec<Record> {
+        let segment = Segment {
+            media_sequence: 1 << 40,
+            decode_time: 1 << 50,
+            program_date_time: Utc(-5),
+            discontinuity_sequence: 1 << 41,
+            ts_packets_before: 1 << 42,
+            duration: 360_000,
+            init: 3,
+            samples_offset: 0xffff_fff0,
+            sample_count: 120,
+            target_duration: 10,
+            independent: true,
+            discontinuity: true,
+        };
+        let mut records: Vec<_> = config_pieces(9, &[0xab; 100]).map(Record::Config).collect();
+        records.extend([
+            Record::Init(Init {
+                number: 9,
+                codec: *b"avc1",
+                offset: 77,
+                len: 800,
+                config_len: 100,
+            }),
+            Record::Chunk(Chunk {
+                media_sequence: 5,
+                offset: 1 << 31,
+                decode_time: 1 << 60,
+                len: 1000,
+                head_len: 100,
+                duration: 45_000,
+                part: 7,
+                sample_count: 15,
+                independent: false,
+            }),
+            Record::Segment(segment),
+            Record::Gap(Segment {
+                independent: false,
+                ..segment
+            }),
+            Record::Discontinuity(Discontinuity {
+                media_sequence: 1,
+                discontinuity_sequence: 2,
+                decode_time: 3,
+            }),
+            Record::Clock(Clock {
+                decode_time: 4,
+                utc: Utc(5),
+            }),
+            Record::Event(Event {
+                code: EventCode::Other(900),
+                utc: Utc(6),
+                value: 7,
+            }),
+            Record::Seal(Seal {
+                utc: Utc(8),
+                data_len: 9,
+                end: true,
+            }),
+        ]);
+        records
+    }
+
+    fn index(records: &[Record]) -> Vec<u8> {
+        let mut bytes = header().encode(FileKind::Index).to_vec();
+        for (position, record) in (0..).zip(records) {
+            bytes.extend(record.encode(header().seed(), position));
+        }
+        bytes
+    }
+
+    #[test]
+    fn every_record_survives_a_round_trip() {
+        let bytes = index(&each());
+        let (found, records) = Records::parse(&bytes).unwrap();
+        assert_eq!(found, header());
+        let records: Result<Vec<_>, _> = records.collect();
+        assert_eq!(records.unwrap(), each());
+    }
+
+    #[test]
+    fn every_prefix_gives_the_records_in_it() {
+        let bytes = index(&each());
+        for len in HEADER_BYTES..bytes.len() {
+            let (_, records) = Records::parse(&bytes[..len]).unwrap();
+            let whole = (len - HEADER_BYTES) / RECORD_BYTES;
+            let found: Vec<_> = records.clone().map_while(Result::ok).collect();
+            assert_eq!(found, each()[..whole]);
+            let torn = !(len - HEADER_BYTES).is_multiple_of(RECORD_BYTES);
+            let offset = record_offset(whole as u64);
+            let error = Err(FormatError::RecordTruncated { offset });
+            assert_eq!(records.clone().last() == Some(error), torn);
+        }
+    }
+
+    #[test]
+    fn every_bit_flip_is_found_and_ends_the_log_there() {
+        let bytes = index(&each());
+        for at in HEADER_BYTES..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                let (_, records) = Records::parse(&flipped).unwrap();
+                let found: Vec<_> = records.collect();
+                let good = (at - HEADER_BYTES) / RECORD_BYTES;
+                assert_eq!(found.len(), good + 1, "{at}.{bit}");
+                let offset = record_offset(good as u64);
+                assert_eq!(found[good], Err(FormatError::RecordChecksum { offset }));
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_is_invalid_elsewhere() {
+        let record = each()[0];
+        let bytes = record.encode(1, 5);
+        assert_eq!(Record::decode(&bytes, 1, 5), Ok(record));
+        assert!(Record::decode(&bytes, 1, 6).is_err());
+        assert!(Record::decode(&bytes, 2, 5).is_err());
+    }
+}

@@ -9,7 +9,7 @@ use crate::file::{LogFile, Part, path};
 use crate::format::record::{Event, RECORD_BYTES, Seal, record_offset};
 use crate::format::samples::{BLOCK_HEADER_BYTES, SAMPLE_BYTES, decode_block, encode_block};
 use crate::format::{EventCode, FileKind, FormatError, HEADER_BYTES, Header, Record};
-use crate::limits::{CHUNK_BYTES_MAX, INDEX_BYTES_MAX, RECOVERY_WINDOW_BYTES};
+use crate::limits::{CHUNK_BYTES_MAX, INDEX_BYTES_MAX, RECOVERY_WINDOW_BYTES, TARGET_DURATION_MAX};
 use crate::recover::{
     NoChunk, Replay, ReplayedSegment, TailChunk, codec_config, divide, next_chunk, replay,
 };
@@ -453,8 +453,11 @@ fn list_tail(loaded: &mut Loaded, tail: Vec<TailChunk>, before: Option<End>, out
         loaded.target_duration = previous.map_or(0, |p| p.target_duration);
     }
     let usual = previous.map_or(0, |p| u64::from(p.info.duration));
-    let target = u64::from(loaded.target_duration) * timescale;
-    let counts = divide(&tail, usual, target);
+    let target = match loaded.target_duration {
+        0 => TARGET_DURATION_MAX,
+        known => known,
+    };
+    let counts = divide(&tail, usual, u64::from(target) * timescale);
     let mut tail = tail.into_iter();
     let mut offset = loaded.data_len;
     for count in counts {

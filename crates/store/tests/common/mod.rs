@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "each test uses its part")]
 //! A publisher made of arithmetic: every byte follows from track, segment and part.
 
 use bytes::{Bytes, BytesMut};
