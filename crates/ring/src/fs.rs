@@ -1,7 +1,7 @@
 //! Regular files. Reads, writes and syncs run off the thread, in the ring's bounded kernel workers.
 //!
-//! Dropping a future of this module does not undo what it asked for: the kernel finishes it, and its
-//! buffers live until then. Whoever starts many at once bounds them with [`crate::Permits`].
+//! Dropping a future of this module asks for its end, and its buffers live until then; a write may
+//! have happened, in part, or not at all. Whoever needs the outcome awaits it. Whoever starts many at once bounds them with [`crate::Permits`].
 
 use std::future::Future;
 use std::io;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Random, check_pattern, join, listen, pair, pattern_bytes, run};
 use weir_ring::net::TcpStream;
-use weir_ring::{Either, limits, select, sleep, spawn, timeout};
+use weir_ring::{Either, channel, limits, select, sleep, spawn, timeout};
 
 #[test]
 fn echo_survives_random_fragmentation() {
@@ -49,6 +49,45 @@ fn echo_client(address: std::net::SocketAddr, seed: u64) -> u64 {
         check_pattern(&mut received, &echoed);
     }
     received
+}
+
+#[test]
+fn no_completion_is_missed_with_one_connection_or_many() {
+    for connections in [1, 64] {
+        for _run in 0..10 {
+            run(ping_pong(connections, 2000 / connections));
+        }
+    }
+}
+
+/// Round trips on each of `connections`, all between streams of one ring.
+async fn ping_pong(connections: usize, rounds: usize) {
+    let (mut listener, address) = listen();
+    spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            spawn(async move {
+                while let Ok(Some(data)) = stream.recv().await {
+                    stream.send(data.into_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    let (done, mut results) = channel(connections);
+    for _ in 0..connections {
+        let done = done.clone();
+        spawn(async move {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            for _ in 0..rounds {
+                client.send("ping".into()).await.unwrap();
+                assert_eq!(&*client.recv().await.unwrap().unwrap(), b"ping");
+            }
+            done.try_send(()).unwrap();
+        });
+    }
+    drop(done);
+    for _ in 0..connections {
+        assert_eq!(results.recv().await, Some(()));
+    }
 }
 
 #[test]

@@ -52,9 +52,9 @@ impl TcpListener {
     /// The next connection, and its peer's address.
     ///
     /// Connections that were reset before they could be taken are skipped. When descriptors or memory
-    /// run out it pauses [`limits::ACCEPT_BACKOFF`] and goes on; a full stream table
-    /// ([`limits::STREAMS_MAX`]) closes the newcomer. Both are counted. May be dropped and called
-    /// again without losing a connection.
+    /// run out, or the network is down, it pauses [`limits::ACCEPT_BACKOFF`] and goes on; a full
+    /// stream table ([`limits::STREAMS_MAX`]) closes the newcomer. Both are counted. May be dropped
+    /// and called again without losing a connection.
     ///
     /// # Errors
     /// Those of accept(2) that speak of the listener itself.
@@ -218,7 +218,7 @@ impl Driver {
             state.sockets.push_back(socket);
         }
         match -result {
-            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {
+            errno if is_shortage(errno) => {
                 self.stats.accept_backoffs += 1;
                 state.retry_at = Some(Instant::now() + limits::ACCEPT_BACKOFF);
             }
@@ -232,6 +232,24 @@ impl Driver {
     }
 }
 
+/// Errors of accept(2) after which an immediate retry could spin: no descriptors or memory, a packet
+/// filter, a network that is down.
+fn is_shortage(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::EMFILE
+            | libc::ENFILE
+            | libc::ENOBUFS
+            | libc::ENOMEM
+            | libc::EPERM
+            | libc::ENETDOWN
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+            | libc::ETIMEDOUT
+    )
+}
+
 /// Errors of accept(2) that speak of one connection, or of our own cancellation.
 fn is_passing(errno: i32) -> bool {
     matches!(
@@ -242,11 +260,5 @@ fn is_passing(errno: i32) -> bool {
             | libc::ECONNABORTED
             | libc::ECONNRESET
             | libc::EPROTO
-            | libc::EPERM
-            | libc::ENETDOWN
-            | libc::ENETUNREACH
-            | libc::EHOSTDOWN
-            | libc::EHOSTUNREACH
-            | libc::ETIMEDOUT
     )
 }

@@ -404,7 +404,8 @@ impl SendHalf<'_> {
         send::gather(self.stream, bufs).await
     }
 
-    /// Sends `len` bytes of `file` from `offset` with sendfile(2), and returns `len`. The call does
+    /// Sends `len` bytes of `file` from `offset` with sendfile(2), and returns `len`. The process must
+    /// ignore SIGPIPE, as Rust programs do unless told otherwise. The call does
     /// not wait for the peer, but it does for the disk where a page is not cached: probe with
     /// [`crate::fs::File::residency`] first.
     ///
