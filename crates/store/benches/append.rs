@@ -1,5 +1,5 @@
 //! What a chunk costs the worker, and what a long list costs a snapshot.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;

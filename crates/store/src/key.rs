@@ -6,27 +6,28 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// Makes keys from a secret that lives as long as the process.
-pub(crate) struct KeyMaker([u8; 32]);
+pub(crate) struct KeyMaker(Hmac<Sha256>);
 
 /// A key as its 16 bytes.
 pub(crate) type Key = [u8; 16];
 
 impl KeyMaker {
     pub(crate) fn new() -> Result<Self, Error> {
-        Ok(Self(random()?))
+        let secret = random::<32>()?;
+        // A key of any length will do (RFC 2104 §2), so this does not fail.
+        let mac = Hmac::new_from_slice(&secret).map_err(|_| Error::NoRandomness)?;
+        Ok(Self(mac))
     }
 
     /// The first 128 bits of HMAC-SHA-256 over the id: the same within a run, another in
     /// the next one.
     pub(crate) fn key(&self, id: BroadcastId) -> Key {
+        let mut mac = self.0.clone();
+        mac.update(b"weir segment key");
+        mac.update(&id.0);
+        let digest = mac.finalize().into_bytes();
         let mut key = [0; 16];
-        // An HMAC key may have any length (RFC 2104 §2), so this is never the error.
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) {
-            mac.update(b"weir segment key");
-            mac.update(&id.0);
-            let digest = mac.finalize().into_bytes();
-            key.copy_from_slice(&digest[..16]);
-        }
+        key.copy_from_slice(&digest[..16]);
         key
     }
 }

@@ -1,5 +1,5 @@
 //! A disk that is full: a small file system in memory, of this test's own.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A library from outside: what is published is found, served, resumed and sealed.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 

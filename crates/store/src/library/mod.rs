@@ -3,6 +3,7 @@
 mod files;
 mod repair;
 mod scan;
+mod tail;
 
 use crate::broadcast::{Broadcast, BroadcastId, State, StreamEntry};
 use crate::config::LibraryConfig;

@@ -3,19 +3,19 @@
 
 use super::Library;
 use super::scan::End;
+use super::tail::{Patch, list_tail, packets};
 use crate::core::CurrentFile;
 use crate::error::Error;
 use crate::file::{LogFile, Part, path};
 use crate::format::record::{Event, RECORD_BYTES, Seal, record_offset};
 use crate::format::samples::{BLOCK_HEADER_BYTES, SAMPLE_BYTES, decode_block, encode_block};
 use crate::format::{EventCode, FileKind, FormatError, HEADER_BYTES, Header, Record};
-use crate::limits::{CHUNK_BYTES_MAX, INDEX_BYTES_MAX, RECOVERY_WINDOW_BYTES, TARGET_DURATION_MAX};
+use crate::limits::{CHUNK_BYTES_MAX, INDEX_BYTES_MAX, RECOVERY_WINDOW_BYTES};
 use crate::recover::{
-    NoChunk, Replay, ReplayedSegment, TailChunk, codec_config, divide, next_chunk, replay,
+    NoChunk, Replay, ReplayedSegment, TailChunk, codec_config, next_chunk, replay,
 };
 use crate::segment::{Place, Segment, SegmentInfo};
 use crate::view::Init;
-use crate::writer::segment_record;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -64,8 +64,10 @@ impl Loaded {
 
 /// Loads a set. `before` is where the set before it ends.
 ///
-/// `None` if it has no readable index: then it is left alone if it has data, and removed if
-/// it has not.
+/// `None` if a crash came between creating its files, which are then removed.
+///
+/// # Errors
+/// It cannot be read, or is not understood.
 pub(super) fn load_set(
     library: &Library,
     dir: &Arc<Path>,
@@ -86,18 +88,14 @@ pub(super) fn load_set(
     };
     let replayed = match replay(&index, data_len) {
         Ok(replayed) => replayed,
-        Err(source @ FormatError::Version(_)) => {
-            return Err(Error::Format {
-                path: index_path,
-                source,
-            });
-        }
-        Err(error) => {
-            tracing::warn!(path = %index_path.display(), %error, "log file cannot be read");
-            if data_len == 0 {
-                library.unlink_set(dir, number);
-            }
+        // Cut short before the first chunk came.
+        Err(FormatError::HeaderTruncated) if data_len == 0 => {
+            library.unlink_set(dir, number);
             return Ok(None);
+        }
+        Err(source) => {
+            let path = index_path;
+            return Err(Error::Format { path, source });
         }
     };
     let Some(data) = data else {
@@ -358,12 +356,15 @@ impl Set {
             };
             last = Some(match block {
                 Ok(block) if fits(&block) => block.samples,
-                _ => {
-                    let samples = self.samples_of(segment, replayed, inits)?;
-                    let block = encode_block(record.media_sequence, &samples);
-                    out.samples.push((at as u64, block));
-                    samples
-                }
+                _ => self
+                    .samples_of(segment, replayed, inits)
+                    .inspect(|samples| {
+                        let block = encode_block(record.media_sequence, samples);
+                        out.samples.push((at as u64, block));
+                    })
+                    // The segment can be served all the same, but for transport streams.
+                    .inspect_err(|error| tracing::warn!(%error, "a sample table is lost"))
+                    .unwrap_or_default(),
             });
         }
         Ok(last)
@@ -436,130 +437,6 @@ impl Set {
         index.write_all_at(&bytes, offset).map_err(failed)?;
         index.sync_data().map_err(failed)
     }
-}
-
-/// What a repair writes: records behind the valid ones, and parts of the sample file.
-#[derive(Default)]
-struct Patch {
-    records: Vec<Record>,
-    samples: Vec<(u64, Vec<u8>)>,
-}
-
-/// Lists the chunks found behind the index, as the last segments.
-fn list_tail(loaded: &mut Loaded, tail: Vec<TailChunk>, before: Option<End>, out: &mut Patch) {
-    let timescale = u64::from(loaded.header.timescale);
-    let mut previous = loaded.end().or(before);
-    if loaded.target_duration == 0 {
-        loaded.target_duration = previous.map_or(0, |p| p.target_duration);
-    }
-    let usual = previous.map_or(0, |p| u64::from(p.info.duration));
-    let target = match loaded.target_duration {
-        0 => TARGET_DURATION_MAX,
-        known => known,
-    };
-    let counts = divide(&tail, usual, u64::from(target) * timescale);
-    let mut tail = tail.into_iter();
-    let mut offset = loaded.data_len;
-    for count in counts {
-        let chunks: Vec<_> = tail.by_ref().take(count).collect();
-        let Some(info) = tail_info(loaded, &chunks, previous) else {
-            return;
-        };
-        if loaded.target_duration == 0 {
-            let seconds = u64::from(info.duration).div_ceil(timescale).max(1);
-            loaded.target_duration = u32::try_from(seconds).unwrap_or(u32::MAX);
-        }
-        let samples: Vec<_> = chunks
-            .iter()
-            .flat_map(|c| c.samples.iter().copied())
-            .collect();
-        let place = Place {
-            file: Arc::clone(&loaded.log),
-            offset: u32::try_from(offset).unwrap_or(u32::MAX),
-            samples_offset: u32::try_from(loaded.samples_len).unwrap_or(u32::MAX),
-            sample_count: samples.len() as u32,
-        };
-        out.records
-            .extend(chunk_records(&chunks, info.media_sequence, offset));
-        let target = loaded.target_duration;
-        out.records.push(segment_record(
-            &info,
-            &place,
-            target,
-            info.ts_packets_before,
-        ));
-        let block = encode_block(info.media_sequence, &samples);
-        loaded.ts_packets += packets(&loaded.inits, &info, &samples);
-        offset += info.len;
-        let block_len = block.len() as u64;
-        out.samples.push((loaded.samples_len, block));
-        loaded.samples_len += block_len;
-        loaded.segments.push(Segment {
-            info,
-            place: Some(place),
-            chunks: Arc::default(),
-            samples: None,
-        });
-        previous = loaded.end();
-    }
-}
-
-fn chunk_records(chunks: &[TailChunk], media_sequence: u64, mut offset: u64) -> Vec<Record> {
-    let mut records = Vec::new();
-    for (part, chunk) in (0..).zip(chunks) {
-        records.push(Record::Chunk(crate::format::Chunk {
-            media_sequence,
-            offset,
-            decode_time: chunk.decode_time,
-            len: chunk.len,
-            head_len: chunk.head_len,
-            duration: chunk.duration,
-            part,
-            sample_count: chunk.samples.len() as u32,
-            independent: chunk.independent(),
-        }));
-        offset += u64::from(chunk.len);
-    }
-    records
-}
-
-/// What a playlist says of recovered chunks. The decoding time continues that of the
-/// segment before, unless the publisher came back in between, which its record would have
-/// told: a jump or another init section gives it away.
-fn tail_info(loaded: &Loaded, chunks: &[TailChunk], previous: Option<End>) -> Option<SegmentInfo> {
-    let (header, first) = (&loaded.header, chunks.first()?);
-    let init = loaded.inits.last()?.number;
-    let ticks: u64 = chunks.iter().map(|c| u64::from(c.duration)).sum();
-    let mut info = SegmentInfo {
-        media_sequence: header.media_sequence,
-        init,
-        decode_time: first.decode_time,
-        duration: u32::try_from(ticks).unwrap_or(u32::MAX),
-        independent: first.independent(),
-        discontinuity: false,
-        discontinuity_sequence: header.discontinuity_sequence,
-        program_date_time: header.started,
-        gap: false,
-        len: chunks.iter().map(|c| u64::from(c.len)).sum(),
-        ts_packets_before: loaded.ts_packets,
-    };
-    if let Some(previous) = previous {
-        let jump = i128::from(first.decode_time) - i128::from(previous.decode_time);
-        let tolerance = i128::from(header.timescale / 10);
-        let jump_ticks = i64::try_from(jump).unwrap_or(0);
-        let us = rescale(jump_ticks, header.timescale, 1_000_000);
-        info.media_sequence = previous.info.media_sequence.saturating_add(1);
-        info.discontinuity = jump.abs() > tolerance || previous.info.init != init;
-        info.discontinuity_sequence =
-            previous.info.discontinuity_sequence + u64::from(info.discontinuity);
-        info.program_date_time = previous.time.plus_us(us);
-    }
-    Some(info)
-}
-
-fn packets(inits: &[Init], info: &SegmentInfo, samples: &[Sample]) -> u64 {
-    let init = inits.iter().find(|i| i.number == info.init);
-    init.map_or(0, |i| weir_ts::payload_packets(&i.config, samples))
 }
 
 fn segment_of(replayed: &ReplayedSegment, log: &Arc<LogFile>) -> Segment {

@@ -110,8 +110,14 @@ impl Found<'_> {
         let mut sets: Vec<Loaded> = Vec::new();
         for &number in &numbers {
             let before = sets.last().and_then(Loaded::end);
-            let Some(set) = load_set(self.library, &dir, number, before, self.now)? else {
-                continue;
+            let set = match load_set(self.library, &dir, number, before, self.now) {
+                Ok(Some(set)) => set,
+                Ok(None) => continue,
+                // One bad log must not keep the server from starting. It stays as it is.
+                Err(error) => {
+                    tracing::error!(%error, "a log file cannot be read");
+                    continue;
+                }
             };
             let header = &set.header;
             let ours = header.broadcast == self.id.0
@@ -139,12 +145,15 @@ impl Found<'_> {
             let entry = entry.map_err(|e| Error::io("read", dir, e))?;
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
-            let Some((number, extension)) = name.split_once('.') else {
+            let Some((digits, extension)) = name.split_once('.') else {
                 continue;
             };
-            let Ok(number) = number.parse() else {
+            let Ok(number) = digits.parse::<u32>() else {
                 continue;
             };
+            if digits != format!("{number:06}") {
+                continue;
+            }
             match extension {
                 "index" => indexed.insert(number),
                 "cmaf" | "samples" => others.insert(number),

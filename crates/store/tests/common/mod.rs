@@ -1,4 +1,5 @@
 #![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, reason = "only tests and benches come here")]
 //! A publisher made of arithmetic: every byte follows from track, segment and part.
 
 use bytes::{Bytes, BytesMut};
