@@ -1,4 +1,5 @@
 //! The chunk stream against bytes written by hand, and reader against writer.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
@@ -171,6 +172,16 @@ fn interleaved_messages_and_a_new_chunk_size_between() {
     let messages = read(&wire).unwrap();
     assert_eq!(messages[0].payload, vec![2; 130]);
     assert_eq!(messages[1].payload, vec![1; 200]);
+}
+
+/// 0x86 is a type 2 header of chunk stream 6, and not the next chunk on 0x86 ^ 0xc0 = 70.
+#[test]
+fn a_header_of_another_chunk_stream_between_chunks() {
+    let mut wire = b"\x06\0\0\0\0\0\x01\x08\x01\0\0\0a".to_vec();
+    wire.extend(b"\x00\x06\0\0\0\0\0\x82\x09\x01\0\0\0");
+    wire.extend([1; 128]);
+    wire.extend(b"\x86\0\0\x07b\xc0\x06\x01\x01");
+    assert_eq!(timestamps(&wire), [0, 7, 0]);
 }
 
 #[test]

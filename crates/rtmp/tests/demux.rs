@@ -1,4 +1,5 @@
 //! Tag bodies to frames: the normal case, the repairs, and what cannot be repaired.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Replays what real programs sent.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

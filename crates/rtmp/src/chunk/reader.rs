@@ -92,7 +92,7 @@ impl Reader {
     /// A broken rule of §5.3 or §5.4, or a limit; see [`Fault`].
     pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Fault> {
         loop {
-            let Chunk { index, left } = match self.chunk {
+            let chunk = match self.chunk.take() {
                 Some(chunk) => chunk,
                 None if input.is_empty() => return Ok(None),
                 None => match self.header(input)? {
@@ -100,22 +100,46 @@ impl Reader {
                     None => return Ok(None),
                 },
             };
+            self.chunk = self.payload(chunk, input)?;
+            if self.chunk.is_some() {
+                return Ok(None);
+            }
+            if let Some(message) = self.finish(chunk.index)
+                && let Some(message) = self.obey(message)?
+            {
+                return Ok(Some(message));
+            }
+        }
+    }
+
+    /// Reads payload up to the end of a chunk, and beyond it over the one-byte headers that
+    /// most often follow. Returns the chunk that is not complete, if the input ended in it.
+    #[inline]
+    fn payload(&mut self, chunk: Chunk, input: &mut &[u8]) -> Result<Option<Chunk>, Fault> {
+        let Chunk { index, mut left } = chunk;
+        loop {
             let n = left.min(input.len());
             let (now, later) = input.split_at(n);
             *input = later;
             self.store(index, now)?;
             if n < left {
-                self.chunk = Some(Chunk {
-                    index,
-                    left: left - n,
-                });
-                return Ok(None);
+                let left = left - n;
+                return Ok(Some(Chunk { index, left }));
             }
-            self.chunk = None;
-            if let Some(message) = self.finish(index)
-                && let Some(message) = self.obey(message)?
-            {
-                return Ok(Some(message));
+            let stream = &self.streams[index];
+            let missing = stream.length as usize - stream.payload.len();
+            match later.split_first() {
+                Some((first, after))
+                    if missing > 0
+                        && stream.extended.is_none()
+                        && self.cut_len == 0
+                        && *first >= 0xc0
+                        && u32::from(*first & 0x3f) == stream.csid =>
+                {
+                    *input = after;
+                    left = missing.min(self.chunk_size as usize);
+                }
+                _ => return Ok(None),
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use super::{CHUNK_SIZE_INITIAL, EXTENDED};
 use crate::gather::Gather;
-use crate::limits::CHUNK_SIZE_MAX;
+use crate::limits::{CHUNK_SIZE_MAX, REFERENCE_BYTES_MIN};
 use crate::message::TypeId;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// What a message's header says; its length comes from the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +157,10 @@ impl Part<'_> {
                 let (now, later) = bytes.split_at(n);
                 out.put_slice(now);
                 *bytes = later;
+            }
+            Self::Shared(bytes) if n < REFERENCE_BYTES_MIN => {
+                out.put_slice(&bytes[..n]);
+                bytes.advance(n);
             }
             Self::Shared(bytes) => out.put_bytes(bytes.split_to(n)),
         }

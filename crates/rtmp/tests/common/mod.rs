@@ -1,5 +1,6 @@
 //! What the tests share: draining machines, parameter sets, and a seeded generator.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use bytes::Bytes;
 use weir_media::aac::AacConfig;
