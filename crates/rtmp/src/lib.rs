@@ -20,6 +20,7 @@
 //! | who says what when | [`session`] |
 //! | why a connection ended | [`error`] |
 //! | any maximum | [`limits`] |
+//! | what the fuzzer calls | [`fuzz`] |
 #![forbid(unsafe_code)]
 
 pub mod amf;
@@ -29,6 +30,7 @@ pub mod chunk;
 pub mod demux;
 pub mod error;
 pub mod flv;
+pub mod fuzz;
 pub mod gather;
 pub mod handshake;
 pub mod limits;
