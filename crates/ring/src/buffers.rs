@@ -29,7 +29,8 @@ struct Mapping {
 
 impl Mapping {
     fn new(len: usize) -> io::Result<Self> {
-        // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nothing.
+        // SAFETY: an anonymous private mapping at an address of the kernel's choice touches
+        // nothing.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -49,8 +50,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: base and length are those of the mapping, which nothing uses any more: the ring was
-        // closed after its last completion, and readers hold the runtime that owns the mapping.
+        // SAFETY: base and length are those of the mapping, which nothing uses any more: the ring
+        // was closed after its last completion, and readers hold the runtime that owns the mapping.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
     }
 }
@@ -114,9 +115,9 @@ impl BufferRing {
             return;
         }
         let slot = usize::from(self.tail & (self.count - 1));
-        // SAFETY: `slot` is below `count`, so the entry lies in the mapping. The kernel reads entries
-        // only below the published tail, and this one is not published yet. The tail shares memory
-        // with a reserved field of entry 0 that the setters below do not write.
+        // SAFETY: `slot` is below `count`, so the entry lies in the mapping. The kernel reads
+        // entries only below the published tail, and this one is not published yet. The tail shares
+        // memory with a reserved field of entry 0 that the setters below do not write.
         unsafe {
             let entry = &mut *self.entries.base.as_ptr().cast::<BufRingEntry>().add(slot);
             entry.set_addr(self.data.base.as_ptr().add(usize::from(id) * self.stride) as u64);
@@ -125,7 +126,8 @@ impl BufferRing {
         }
         self.tail = self.tail.wrapping_add(1);
         self.free += 1;
-        // SAFETY: the tail lies in entry 0 of the mapping, is 2-aligned, and the kernel only reads it.
+        // SAFETY: the tail lies in entry 0 of the mapping, is 2-aligned, and the kernel only reads
+        // it.
         let tail = unsafe {
             let base = self.entries.base.as_ptr().cast::<BufRingEntry>();
             AtomicU16::from_ptr(BufRingEntry::tail(base).cast_mut())

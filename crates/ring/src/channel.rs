@@ -44,8 +44,8 @@ struct Shared<T> {
 
 impl<T> Shared<T> {
     fn wake(&self) {
-        // Orders the push before the load, against the mirror image in `poll_recv`: either this sees
-        // the receiver waiting, or the receiver's second look sees the value.
+        // Orders the push before the load, against the mirror image in `poll_recv`: either this
+        // sees the receiver waiting, or the receiver's second look sees the value.
         fence(Ordering::SeqCst);
         if self.waiting.load(Ordering::Relaxed) && self.waiting.swap(false, Ordering::AcqRel) {
             let waker = self

@@ -2,7 +2,8 @@
 
 use crate::limits;
 
-/// Settings of a [`crate::Runtime`]. The defaults fit a worker that serves thousands of connections.
+/// Settings of a [`crate::Runtime`]. The defaults fit a worker that serves thousands of
+/// connections.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -23,7 +24,8 @@ pub struct Config {
     pub iowq_bounded: u32,
     /// Kernel threads for other work. Default [`limits::IOWQ_UNBOUNDED`].
     pub iowq_unbounded: u32,
-    /// Pins the calling thread, and the ring's kernel threads, to this processor. Default: no pinning.
+    /// Pins the calling thread, and the ring's kernel threads, to this processor. Default: no
+    /// pinning.
     pub cpu: Option<usize>,
 }
 

@@ -174,8 +174,8 @@ impl Local {
     /// When the runtime has stopped or its table is full.
     ///
     /// # Safety
-    /// The entry's pointers lead only into heap memory owned by `keep`, which therefore does not move
-    /// with it; its descriptor is that of `file` or of `stream`.
+    /// The entry's pointers lead only into heap memory owned by `keep`, which therefore does not
+    /// move with it; its descriptor is that of `file` or of `stream`.
     pub(crate) unsafe fn submit(
         self: &Rc<Self>,
         entry: squeue::Entry,

@@ -7,7 +7,8 @@ use std::io;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Unavailable {
-    /// The kernel has no `io_uring`, or one older than 6.1 (`ENOSYS`, or `EINVAL` for a setup flag).
+    /// The kernel has no `io_uring`, or one older than 6.1 (`ENOSYS`, or `EINVAL` for a setup
+    /// flag).
     KernelTooOld {
         /// What the kernel was asked for.
         call: &'static str,

@@ -1,7 +1,8 @@
 //! Regular files. Reads, writes and syncs run off the thread, in the ring's bounded kernel workers.
 //!
 //! Dropping a future of this module asks for its end, and its buffers live until then; a write may
-//! have happened, in part, or not at all. Whoever needs the outcome awaits it. Whoever starts many at once bounds them with [`crate::Permits`].
+//! have happened, in part, or not at all. Whoever needs the outcome awaits it. Whoever starts many
+//! at once bounds them with [`crate::Permits`].
 
 use std::future::Future;
 use std::io;
@@ -106,7 +107,8 @@ impl File {
             let fd = types::Fd(self.as_raw_fd());
             let entry = opcode::Read::new(fd, spare, room).offset(at).build();
             let keep = Keep::Buffer(buffer);
-            // SAFETY: the entry points to spare capacity of the buffer kept, of at least `room` bytes.
+            // SAFETY: the entry points to spare capacity of the buffer kept, of at least `room`
+            // bytes.
             let operation = unsafe { local.submit(entry, keep, Some(self.clone()), None) }?;
             let (result, keep) = operation.await;
             let Keep::Buffer(kept) = keep else {
@@ -144,7 +146,8 @@ impl File {
         }
     }
 
-    /// Reads what is in the page cache, without waiting for the disk (preadv2(2) with `RWF_NOWAIT`).
+    /// Reads what is in the page cache, without waiting for the disk (preadv2(2) with
+    /// `RWF_NOWAIT`).
     ///
     /// # Errors
     /// Those of preadv2(2); `Unsupported` where the file system cannot tell.
@@ -183,8 +186,8 @@ impl File {
     }
 
     /// Looks whether a range is in the page cache: at its first and last page, and at one in every
-    /// 128 KiB (the default read-ahead) between them. A guess, if a good one: pages may leave at any
-    /// time, and alone.
+    /// 128 KiB (the default read-ahead) between them. A guess, if a good one: pages may leave at
+    /// any time, and alone.
     pub fn residency(&self, offset: u64, len: u64) -> Residency {
         let Some(last) = len.checked_sub(1).and_then(|len| offset.checked_add(len)) else {
             return Residency::Resident;

@@ -1,10 +1,10 @@
 //! weir's own single-threaded `io_uring` executor: one [`Runtime`] per pinned worker thread.
 //!
-//! It knows no protocol. It wraps only the operations weir uses: multishot accept and receive with a
-//! shared provided-buffer ring, gather sends, `sendfile(2)` with the ring waiting for writability,
-//! positioned file reads, writes and data syncs, timers, and bounded channels between threads. Left
-//! out on purpose, as measured slower or unsafe: `SPLICE`, linked sends, zero-copy sends, fixed files,
-//! SQPOLL, and a second I/O backend.
+//! It knows no protocol. It wraps only the operations weir uses: multishot accept and receive with
+//! a shared provided-buffer ring, gather sends, `sendfile(2)` with the ring waiting for
+//! writability, positioned file reads, writes and data syncs, timers, and bounded channels between
+//! threads. Left out on purpose, as measured slower or unsafe: `SPLICE`, linked sends, zero-copy
+//! sends, fixed files, SQPOLL, and a second I/O backend.
 //!
 //! # Kernel
 //! Linux 6.1 (`DEFER_TASKRUN`) is the floor. It is stated from the kernel's history; what runs the

@@ -18,24 +18,25 @@ pub const RECV_BUFFERS: u16 = 1024;
 /// The kernel's limit on the entries of a provided-buffer ring.
 pub const RECV_BUFFERS_MAX: u16 = 32768;
 
-/// Length of one receive buffer in bytes, by default. 16 KiB holds a TLS record and four RTMP chunks
-/// of the usual size; 64 KiB ones gained nothing for ingest and quadruple the address space.
+/// Length of one receive buffer in bytes, by default. 16 KiB holds a TLS record and four RTMP
+/// chunks of the usual size; 64 KiB ones gained nothing for ingest and quadruple the address space.
 pub const RECV_BUFFER_LEN: u32 = 16 * 1024;
 
 /// Largest accepted [`RECV_BUFFER_LEN`]: with the most buffers, 32 GiB of address space.
 pub const RECV_BUFFER_LEN_MAX: u32 = 1 << 20;
 
-/// Bytes added to the stride between receive buffers: five cache lines. At a power-of-two stride the
-/// first lines of all buffers share 8 of the 2048 sets of a 2 MiB L2 and evict each other.
+/// Bytes added to the stride between receive buffers: five cache lines. At a power-of-two stride
+/// the first lines of all buffers share 8 of the 2048 sets of a 2 MiB L2 and evict each other.
 pub(crate) const RECV_BUFFER_COLOUR: usize = 5 * 64;
 
-/// Receives a connection may have queued unread, by default, before its receive is cancelled and TCP
-/// pushes back. The kernel may add what one poll already delivered (32 more). Unread data leaves the
-/// shared buffers for the heap once half of them are taken: at worst 48 x 16 KiB per connection.
+/// Receives a connection may have queued unread, by default, before its receive is cancelled and
+/// TCP pushes back. The kernel may add what one poll already delivered (32 more). Unread data
+/// leaves the shared buffers for the heap once half of them are taken: at worst 48 x 16 KiB per
+/// connection.
 pub const RECV_QUEUE_MAX: u16 = 16;
 
-/// Tasks alive in a runtime. 40 bytes each beside its future: 40 MiB. Also bounds the wake-up bitmap
-/// (128 KiB). More are refused and counted ([`crate::Stats::spawns_refused`]).
+/// Tasks alive in a runtime. 40 bytes each beside its future: 40 MiB. Also bounds the wake-up
+/// bitmap (128 KiB). More are refused and counted ([`crate::Stats::spawns_refused`]).
 pub const TASKS_MAX: u32 = (1 << 20) - 1;
 
 /// Operations in flight in a runtime, receives and accepts not counted. About 100 bytes each.
@@ -50,15 +51,16 @@ pub const LISTENERS_MAX: u32 = 1024;
 /// Timers of a runtime. About 56 bytes each: 56 MiB.
 pub const TIMERS_MAX: u32 = 1 << 20;
 
-/// Accepted sockets waiting in a listener for `accept`: beyond it the accept is cancelled until they
-/// are taken. One poll of the kernel takes its whole backlog at once, so that much may come on top.
+/// Accepted sockets waiting in a listener for `accept`: beyond it the accept is cancelled until
+/// they are taken. One poll of the kernel takes its whole backlog at once, so that much may come on
+/// top.
 pub const ACCEPT_QUEUE_MAX: usize = 256;
 
 /// Pause after the process or the machine ran out of descriptors or memory in accept.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Tasks polled between two visits to the kernel. At some 2 us each half a millisecond, which bounds
-/// how long a finished receive waits for notice.
+/// Tasks polled between two visits to the kernel. At some 2 us each half a millisecond, which
+/// bounds how long a finished receive waits for notice.
 pub const TASKS_PER_TURN: usize = 256;
 
 /// Bytes one `sendfile` moves before other tasks get their turn: about 250 us at 8 GB/s.
@@ -92,8 +94,8 @@ pub const IOWQ_BOUNDED: u32 = 4;
 /// one: they poll.
 pub const IOWQ_UNBOUNDED: u32 = 2;
 
-/// Longest wait of a dropped runtime for operations to end. Sockets end at once; a file operation on
-/// a disk that hangs may not, and its memory is then leaked rather than freed under the kernel.
+/// Longest wait of a dropped runtime for operations to end. Sockets end at once; a file operation
+/// on a disk that hangs may not, and its memory is then leaked rather than freed under the kernel.
 pub const REAP_WAIT: Duration = Duration::from_secs(10);
 
 /// Values a receiver takes in a row before it lets other tasks run.

@@ -13,8 +13,8 @@ use crate::limits;
 use crate::local::Local;
 use crate::slab::{GENERATION_MASK, Key};
 
-/// What a completion is about: the top byte of its user data. Below it stand the generation (24 bit)
-/// and the index (32 bit) of the object, so that a late completion cannot meet a later object.
+/// What a completion is about: the top byte of its user data. Below it stand the generation (24
+/// bit) and the index (32 bit) of the object, so that a late completion cannot meet a later object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Tag {

@@ -24,8 +24,9 @@ pub fn probe() -> Result<Support, Unavailable> {
     })
 }
 
-/// Operations by code, name, and the first Linux version that has them. That multishot accept (5.19)
-/// and receive (6.0) and cancellation by flags (5.19) are there follows from the ring's setup with
+/// Operations by code, name, and the first Linux version that has them. That multishot accept
+/// (5.19) and receive (6.0) and cancellation by flags (5.19) are there follows from the ring's
+/// setup with
 /// `DEFER_TASKRUN` (6.1); they cannot be asked for.
 const OPERATIONS: [(u8, &str, &str); 11] = [
     (opcode::Writev::CODE, "WRITEV", "5.1"),

@@ -61,8 +61,8 @@ impl Runtime {
         })
     }
 
-    /// Runs `future`, and the tasks beside it, until it is ready. Tasks that are left stay, and go on
-    /// with the next call; what they submitted is in the kernel.
+    /// Runs `future`, and the tasks beside it, until it is ready. Tasks that are left stay, and go
+    /// on with the next call; what they submitted is in the kernel.
     ///
     /// # Panics
     /// When `future` panics, or when the kernel refuses to run the ring, which is a fault of weir.
@@ -218,8 +218,8 @@ impl Drop for Runtime {
         self.local.drop_tasks();
         self.drop_parked();
         let reaped = self.reap();
-        // From here on, handles that outlive the runtime find no queue. The ring is closed before the
-        // memory it may write to: that goes with the last handle.
+        // From here on, handles that outlive the runtime find no queue. The ring is closed before
+        // the memory it may write to: that goes with the last handle.
         let queue = self.local.driver.borrow_mut().queue.take();
         if reaped {
             drop(queue);

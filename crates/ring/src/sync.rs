@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use crate::op::remember;
 use crate::slab::{Key, Slab};
 
-/// A counter of permits, for a component that bounds what it has in flight. Clones share it. Waiters
-/// are served in order.
+/// A counter of permits, for a component that bounds what it has in flight. Clones share it.
+/// Waiters are served in order.
 #[derive(Clone)]
 pub struct Permits {
     shared: Rc<RefCell<PermitState>>,

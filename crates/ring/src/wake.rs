@@ -1,9 +1,9 @@
 //! Wakers, and how other threads reach a ring.
 //!
-//! A waker is one packed word: runtime, task, generation. It owns nothing, so cloning and dropping it
-//! is free and it may live anywhere for any time; a stale one causes at most a needless poll. On its
-//! own thread it goes straight to the run queue. On another it sets the task's bit in the runtime's
-//! bitmap, which cannot overflow, and interrupts the ring only if it sleeps.
+//! A waker is one packed word: runtime, task, generation. It owns nothing, so cloning and dropping
+//! it is free and it may live anywhere for any time; a stale one causes at most a needless poll. On
+//! its own thread it goes straight to the run queue. On another it sets the task's bit in the
+//! runtime's bitmap, which cannot overflow, and interrupts the ring only if it sleeps.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -50,8 +50,8 @@ impl TaskId {
     }
 
     pub(crate) fn waker(self) -> Waker {
-        // SAFETY: the table's functions treat the pointer as a number and own nothing, so all of the
-        // contract of a raw waker (thread safety, clone, drop) holds trivially.
+        // SAFETY: the table's functions treat the pointer as a number and own nothing, so all of
+        // the contract of a raw waker (thread safety, clone, drop) holds trivially.
         unsafe { Waker::from_raw(raw(std::ptr::without_provenance(self.pack()))) }
     }
 

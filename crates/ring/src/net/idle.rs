@@ -29,12 +29,13 @@ pub(crate) type Parked = Box<dyn FnOnce(TcpStream, Readiness)>;
 
 impl TcpStream {
     /// Parks the stream without a task: `wake` runs on the runtime, outside of any task, when data,
-    /// the end or an error arrives, or `deadline` passed. It should do little: most likely it spawns.
+    /// the end or an error arrives, or `deadline` passed. It should do little: most likely it
+    /// spawns.
     ///
     /// The deadline is coarse: it strikes up to [`limits::IDLE_TICK`] late, never early. A parked
-    /// stream costs 80 bytes in the runtime's table plus what `wake` captures (a captureless closure
-    /// or function costs nothing), and no receive buffer. When the runtime ends, `wake` is dropped
-    /// uncalled and the stream closed. A panic in `wake` is counted like a task's.
+    /// stream costs 80 bytes in the runtime's table plus what `wake` captures (a captureless
+    /// closure or function costs nothing), and no receive buffer. When the runtime ends, `wake` is
+    /// dropped uncalled and the stream closed. A panic in `wake` is counted like a task's.
     pub fn when_readable(
         self,
         deadline: Option<Instant>,

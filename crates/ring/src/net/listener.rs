@@ -51,10 +51,10 @@ impl TcpListener {
 
     /// The next connection, and its peer's address.
     ///
-    /// Connections that were reset before they could be taken are skipped. When descriptors or memory
-    /// run out, or the network is down, it pauses [`limits::ACCEPT_BACKOFF`] and goes on; a full
-    /// stream table ([`limits::STREAMS_MAX`]) closes the newcomer. Both are counted. May be dropped
-    /// and called again without losing a connection.
+    /// Connections that were reset before they could be taken are skipped. When descriptors or
+    /// memory run out, or the network is down, it pauses [`limits::ACCEPT_BACKOFF`] and goes on; a
+    /// full stream table ([`limits::STREAMS_MAX`]) closes the newcomer. Both are counted. May be
+    /// dropped and called again without losing a connection.
     ///
     /// # Errors
     /// Those of accept(2) that speak of the listener itself.
@@ -232,8 +232,8 @@ impl Driver {
     }
 }
 
-/// Errors of accept(2) after which an immediate retry could spin: no descriptors or memory, a packet
-/// filter, a network that is down.
+/// Errors of accept(2) after which an immediate retry could spin: no descriptors or memory, a
+/// packet filter, a network that is down.
 fn is_shortage(errno: i32) -> bool {
     matches!(
         errno,

@@ -132,8 +132,8 @@ async fn send_gather(stream: &TcpStream, mut gather: Box<Gather>) -> io::Result<
         let entry = opcode::SendMsg::new(types::Fd(sending.fd), gather.header())
             .flags((FLAGS | more) as u32)
             .build();
-        // SAFETY: the entry points to the header in the box, which points to the list it owns, which
-        // points to the buffers it owns.
+        // SAFETY: the entry points to the header in the box, which points to the list it owns,
+        // which points to the buffers it owns.
         let (result, keep) = unsafe { sending.run(entry, Keep::Gather(gather)) }.await;
         let (sent @ 1.., Keep::Gather(kept)) = (result?, keep) else {
             return Err(nothing_sent());

@@ -1,8 +1,9 @@
 //! What the ring knows of a stream, and its multishot receive.
 //!
-//! A stream's receive is armed by the first read and stays armed. What arrives is queued in the shared
-//! buffers until it is read. The receive pauses in two cases: the stream's own queue is full (it is
-//! cancelled, so that TCP pushes back), or no buffer is free (the stream joins the waiting list).
+//! A stream's receive is armed by the first read and stays armed. What arrives is queued in the
+//! shared buffers until it is read. The receive pauses in two cases: the stream's own queue is full
+//! (it is cancelled, so that TCP pushes back), or no buffer is free (the stream joins the waiting
+//! list).
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::Waker;
@@ -173,8 +174,8 @@ impl Driver {
         stream.queued = stream.queued.saturating_add(1);
     }
 
-    /// Lets a stream go: its unread data is dropped, its descriptor closed once nothing is in flight.
-    /// What was on the heap is handed out to be dropped outside.
+    /// Lets a stream go: its unread data is dropped, its descriptor closed once nothing is in
+    /// flight. What was on the heap is handed out to be dropped outside.
     pub(crate) fn begin_close(&mut self, key: Key) -> Vec<Bytes> {
         let mut heap = Vec::new();
         while let Some(data) = self.pop_received(key) {
@@ -253,8 +254,8 @@ impl Driver {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        // Not found: it had ended, or was between two states. It is asked again next turn, unless its
-        // end arrives in this batch.
+        // Not found: it had ended, or was between two states. It is asked again next turn, unless
+        // its end arrives in this batch.
         if result < 0 && stream.has(ARMED) && stream.has(CANCELLING) {
             stream.clear(CANCELLING);
             self.over.push(key);
@@ -290,7 +291,8 @@ impl Driver {
         }
     }
 
-    /// Arms the receives that wait for buffers, as many as there are buffers: more would end at once.
+    /// Arms the receives that wait for buffers, as many as there are buffers: more would end at
+    /// once.
     pub(crate) fn feed_starved(&mut self) {
         let mut free = self.buffers.free();
         while free > 0
@@ -308,8 +310,8 @@ impl Driver {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        // Nobody reads it now and buffers are short: the data waits on the heap, so that streams that
-        // do not read cannot starve those that do.
+        // Nobody reads it now and buffers are short: the data waits on the heap, so that streams
+        // that do not read cannot starve those that do.
         let idle = stream.waker.is_none() && stream.parked.is_none();
         let data = if idle && self.buffers.is_low() {
             self.stats.recv_spilled += 1;

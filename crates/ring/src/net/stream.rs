@@ -93,8 +93,8 @@ impl TcpStream {
 
     /// The next bytes, or `None` at the end of what the peer sends. Loses nothing when dropped.
     ///
-    /// At most [`crate::Config::recv_queue_max`] receives (and what one poll of the kernel adds) wait
-    /// unread; then TCP pushes back.
+    /// At most [`crate::Config::recv_queue_max`] receives (and what one poll of the kernel adds)
+    /// wait unread; then TCP pushes back.
     ///
     /// # Errors
     /// Those of recv(2), after all data before them; they stay.
@@ -115,7 +115,8 @@ impl TcpStream {
         send::bytes(self, data, 0).await
     }
 
-    /// Sends all of `data` and announces that more follows (`MSG_MORE`). See [`SendHalf::send_more`].
+    /// Sends all of `data` and announces that more follows (`MSG_MORE`). See
+    /// [`SendHalf::send_more`].
     ///
     /// # Errors
     /// As [`SendHalf::send`].
@@ -157,8 +158,9 @@ impl TcpStream {
         self.with_socket(|socket| socket.set_tcp_nodelay(nodelay))
     }
 
-    /// Bounds the kernel's send buffer (`SO_SNDBUF`), in bytes as setsockopt(2) counts them. A fixed
-    /// one bounds what copying sends pin per slow reader, and the bandwidth-delay product with it.
+    /// Bounds the kernel's send buffer (`SO_SNDBUF`), in bytes as setsockopt(2) counts them. A
+    /// fixed one bounds what copying sends pin per slow reader, and the bandwidth-delay product
+    /// with it.
     ///
     /// # Errors
     /// Those of setsockopt(2).
@@ -370,10 +372,10 @@ impl RecvHalf<'_> {
 
 /// The sending direction of a stream.
 ///
-/// A send future that is dropped before its end cancels its operation, which keeps its buffers until
-/// the kernel is done with them, and breaks the stream: how much was sent is unknown, so every later
-/// send fails with `BrokenPipe`. So does one that failed. Give deadlines with [`crate::timeout`], and
-/// close the stream when one strikes.
+/// A send future that is dropped before its end cancels its operation, which keeps its buffers
+/// until the kernel is done with them, and breaks the stream: how much was sent is unknown, so
+/// every later send fails with `BrokenPipe`. So does one that failed. Give deadlines with
+/// [`crate::timeout`], and close the stream when one strikes.
 pub struct SendHalf<'a> {
     stream: &'a TcpStream,
 }
@@ -404,8 +406,8 @@ impl SendHalf<'_> {
         send::gather(self.stream, bufs).await
     }
 
-    /// Sends `len` bytes of `file` from `offset` with sendfile(2), and returns `len`. The process must
-    /// ignore SIGPIPE, as Rust programs do unless told otherwise. The call does
+    /// Sends `len` bytes of `file` from `offset` with sendfile(2), and returns `len`. The process
+    /// must ignore SIGPIPE, as Rust programs do unless told otherwise. The call does
     /// not wait for the peer, but it does for the disk where a page is not cached: probe with
     /// [`crate::fs::File::residency`] first.
     ///
