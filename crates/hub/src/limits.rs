@@ -52,6 +52,10 @@ pub const TARGET_ROUNDING_90K: i64 = 40_500;
 /// in real time, before its segment is closed without it, in ticks of 1/90,000 s: 1 s.
 pub const FOLLOWER_LAG_90K: i64 = 90_000;
 
+/// Shortest pause in audio that is reported, in ticks of 1/90,000 s: 100 ms, from which on
+/// browsers notice.
+pub const AUDIO_GAP_90K_MIN: i64 = 9_000;
+
 /// Shortest segment that a joining video track may cut off, in ticks of 1/90,000 s: 100 ms.
 /// Shorter tails disturb players; video joins the segment that has just begun instead.
 pub const JOIN_SEGMENT_90K_MIN: i64 = 9_000;

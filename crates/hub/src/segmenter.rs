@@ -76,6 +76,7 @@ impl Segmenter {
         let slot = crate::time::index(config.kind());
         let mut track = Track::new(config, self.part_us, init, self.counting.next);
         track.end = end;
+        track.listed = true;
         track.shown_in = Some(self.counting.discontinuity_sequence);
         self.tracks[slot] = Some(track);
     }

@@ -3,7 +3,7 @@
 use crate::config::{Announced, Origin, Resume, StreamConfig};
 use crate::limits::{
     ABSENCE_US_MAX, AUDIO_RATE_MAX, AUDIO_RATE_MIN, COMPOSITION_MAX_90K, FRAME_BYTES_MAX,
-    SENT_TIME_MAX, STREAM_TIMESCALE, TIME_ORIGIN_90K,
+    SENT_TIME_MAX, STEP_MAX_90K, STREAM_TIMESCALE, TIME_ORIGIN_90K,
 };
 use crate::output::{Counters, Event, Output};
 use crate::pending::{Arrived, Pending};
@@ -281,24 +281,33 @@ impl Stream {
         let Some(first) = [VIDEO, AUDIO].into_iter().find_map(|s| pending.first(s)) else {
             return;
         };
-        self.timeline = if session.same_clock {
-            self.timeline.restarted()
+        let here = self.head.map_or(TIME_ORIGIN_90K, |h| h.at(first.now));
+        let there = self.timeline.project(first.slot(), first.sent_90k);
+        // A clock that stepped while the tracks were waited for is another clock.
+        let continues = there.saturating_sub(here).saturating_abs() <= STEP_MAX_90K;
+        self.timeline = if session.same_clock && continues {
+            self.timeline.restarted(here)
         } else {
-            let mut start = TIME_ORIGIN_90K;
-            if let (true, Some(head)) = (self.segmenter.has_begun(), self.head) {
-                start = head.at(first.now);
-            }
-            for (slot, config) in session.configs.iter().enumerate() {
-                if let (Some(config), Some(track)) = (config, pending.first(slot)) {
+            let start = match self.segmenter.has_begun() {
+                true => here,
+                false => TIME_ORIGIN_90K,
+            };
+            let start = session
+                .configs
+                .iter()
+                .enumerate()
+                .fold(start, |start, (slot, c)| {
+                    let (Some(config), Some(track)) = (c, pending.first(slot)) else {
+                        return start;
+                    };
                     let end = Time {
                         ticks: self.segmenter.end_of(config),
                         scale: config.timescale(),
                     };
                     let lead = first.sent_90k.saturating_sub(track.sent_90k);
-                    start = start.max(end.to_90k().saturating_add(lead));
-                }
-            }
-            Timeline::new(start.saturating_sub(first.sent_90k))
+                    start.max(end.to_90k().saturating_add(lead))
+                });
+            Timeline::new(start, first.sent_90k)
         };
         for (slot, config) in session.configs.iter().enumerate() {
             if let Some(config) = config {

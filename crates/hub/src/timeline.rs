@@ -87,8 +87,8 @@ impl Clock {
     }
 
     /// Where a frame goes that cannot go where it wants.
-    fn next_place(&self, head_90k: Option<i64>) -> i64 {
-        let head = || head_90k.map_or(0, |h| rescale(h, STREAM_TIMESCALE, self.scale));
+    fn next_place(&self, head_90k: i64) -> i64 {
+        let head = || rescale(head_90k, STREAM_TIMESCALE, self.scale);
         self.previous
             .map_or_else(head, |p| p + self.nominal)
             .max(self.floor)
@@ -152,6 +152,8 @@ impl Candidate {
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
     offset_90k: i64,
+    /// Where the stream's time is when the first frame comes.
+    start_90k: i64,
     clocks: [Option<Clock>; 2],
     candidate: Candidate,
     /// Newest time that was placed as sent, and when.
@@ -159,17 +161,24 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// A timeline with this offset, in ticks of 1/90,000 s.
-    pub(crate) fn new(offset_90k: i64) -> Self {
+    /// A timeline that starts at `start_90k` with what is sent as `sent_90k`, both in ticks of
+    /// 1/90,000 s.
+    pub(crate) fn new(start_90k: i64, sent_90k: i64) -> Self {
         Self {
-            offset_90k,
+            offset_90k: start_90k.saturating_sub(sent_90k),
+            start_90k,
             ..Self::default()
         }
     }
 
-    /// The same offsets, as if no frame had been seen: for a session that goes on.
-    pub(crate) fn restarted(&self) -> Self {
-        let mut fresh = Self::new(self.offset_90k);
+    /// The same offsets for a session that goes on at `start_90k`, as if no frame had been
+    /// seen.
+    pub(crate) fn restarted(&self, start_90k: i64) -> Self {
+        let mut fresh = Self {
+            offset_90k: self.offset_90k,
+            start_90k,
+            ..Self::default()
+        };
         for (to, from) in fresh.clocks.iter_mut().zip(&self.clocks) {
             *to = from.clone().map(|mut clock| {
                 clock.previous = None;
@@ -178,6 +187,12 @@ impl Timeline {
             });
         }
         fresh
+    }
+
+    /// Where a time sent on a track would be in the stream, in ticks of 1/90,000 s.
+    pub(crate) fn project(&self, track: usize, sent_90k: i64) -> i64 {
+        let clock = self.clocks[track].as_ref();
+        sent_90k.saturating_add(clock.map_or(self.offset_90k, |c| c.offset_90k))
     }
 
     /// Adds a track, or changes what is known of it. `grid` is the duration of an audio
@@ -240,11 +255,12 @@ impl Timeline {
         let Some(clock) = &self.clocks[track] else {
             return false;
         };
-        let near_other = self
-            .head_90k(1 - track)
-            .map(|head| clock.to_90k(wanted).saturating_sub(head).saturating_abs() <= STEP_MAX_90K);
+        let other = self.head_90k(1 - track);
+        let head = other.unwrap_or(self.start_90k);
+        let away = clock.to_90k(wanted).saturating_sub(head);
+        let near = away.saturating_abs() <= STEP_MAX_90K;
         let Some(previous) = clock.previous else {
-            return near_other.unwrap_or(true);
+            return near;
         };
         let delta = wanted.saturating_sub(previous);
         if delta <= 0 && clock.bumps >= BUMPS_MAX {
@@ -252,7 +268,7 @@ impl Timeline {
         }
         let step = rescale(STEP_MAX_90K, STREAM_TIMESCALE, clock.scale);
         // A track that paused while another went on has not jumped.
-        (-step..=step).contains(&delta) || (delta > 0 && near_other == Some(true))
+        (-step..=step).contains(&delta) || (delta > 0 && near && other.is_some())
     }
 
     fn head_90k(&self, track: usize) -> Option<i64> {
@@ -268,10 +284,10 @@ impl Timeline {
         now: Mono,
         counters: &mut Counters,
     ) -> Option<Placed> {
-        let other_head = self.head_90k(1 - track);
+        let head = self.head_90k(1 - track).unwrap_or(self.start_90k);
         let clock = self.clocks[track].as_mut()?;
         let sent_90k = clock.to_90k(sent);
-        let dts = clock.next_place(other_head);
+        let dts = clock.next_place(head);
         let from_90k = clock.to_90k(dts).saturating_sub(clock.offset_90k);
         clock.previous = Some(dts);
         counters.repaired += 1;

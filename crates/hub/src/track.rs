@@ -109,6 +109,8 @@ pub(crate) struct Track {
     pub joins_at: Option<u64>,
     /// It stopped in this session, while the other track went on.
     pub stalled: bool,
+    /// It has a segment or a gap: from then on it has one for every number.
+    pub listed: bool,
     /// Discontinuity sequence number of the last segment that it has samples in.
     pub shown_in: Option<u64>,
     /// Frames whose duration, or whose segment, is not known yet.
@@ -142,6 +144,7 @@ impl Track {
             number,
             joins_at: None,
             stalled: false,
+            listed: false,
             shown_in: None,
             queue: VecDeque::new(),
             queue_bytes: 0,
@@ -381,6 +384,10 @@ impl Track {
         self.close_chunk(segment, sink);
         self.number = segment.number.saturating_add(1);
         let joined = self.joins_at.is_none_or(|j| segment.number >= j);
+        if !self.listed && !joined {
+            return;
+        }
+        self.listed = true;
         if let Some(open) = self.open.take() {
             sink.counters.segments += 1;
             sink.outputs.push_back(Output::Segment {
@@ -395,7 +402,7 @@ impl Track {
                 program_date_time: open.utc,
                 target_duration,
             });
-        } else if joined || self.shown_in.is_some() {
+        } else {
             self.put_gap(segment, end, target_duration, sink);
         }
     }

@@ -1,4 +1,5 @@
 //! Publishers whose clocks step, stand still, run backward or lie.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What holds for every publisher, over frame rates, GOPs, rounding and reordering.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Publishers that leave, return, take over or change their configuration; restarts.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
 
 mod common;
 

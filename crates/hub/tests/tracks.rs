@@ -1,4 +1,5 @@
 //! Which tracks a stream has, and when: settling, late and missing tracks, stalls.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
 
 mod common;
 

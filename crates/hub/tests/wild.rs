@@ -1,5 +1,6 @@
 //! Everything at once: random operations with random times. The reader's checks hold all the
 //! same, and nothing stalls, panics or grows.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
 
 mod common;
 
@@ -111,13 +112,17 @@ fn run(seed: u64) {
     scene.play(&common::Clip::default());
     scene.unpublish();
     scene.reader.assert_all_numbers();
+    // Time went on about as fast as on the wall: nothing jumped ahead for years.
+    let last = scene.reader.samples(VIDEO).last().unwrap().dts / 90_000;
+    assert!(last < 20 * 3600, "seed {seed}: {last} s");
     let seconds: f64 = scene.reader.seconds(VIDEO)[before..].iter().sum();
     assert!((seconds - 20.0).abs() < 0.1, "seed {seed}: {seconds}");
 }
 
 #[test]
 fn random_operations_keep_every_promise() {
-    for seed in 1..=4000 {
+    for seed in 1..=300 {
+        println!("seed {seed}");
         run(seed);
     }
 }

@@ -12,8 +12,8 @@
 
 use super::Segmenter;
 use crate::limits::{
-    JOIN_SEGMENT_90K_MIN, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, SEGMENT_BYTES_MAX, STEP_MAX_90K,
-    STREAM_TIMESCALE, TARGET_SECONDS_MAX,
+    AUDIO_GAP_90K_MIN, JOIN_SEGMENT_90K_MIN, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, SEGMENT_BYTES_MAX,
+    STEP_MAX_90K, STREAM_TIMESCALE, TARGET_SECONDS_MAX,
 };
 use crate::output::Event;
 use crate::time::{AUDIO, Time, VIDEO};
@@ -59,7 +59,8 @@ impl Segmenter {
         let Some(grid) = track.grid().map(i64::from) else {
             return;
         };
-        if duration > 2 * grid {
+        let gap_90k = track.time(duration - grid).to_90k();
+        if duration > 2 * grid && gap_90k >= AUDIO_GAP_90K_MIN {
             let milliseconds = track.time(duration - grid).to(1000);
             self.sink.counters.audio_gaps += 1;
             self.sink.event(Event::AudioGap {

@@ -1,10 +1,12 @@
 //! Reads what a stream gives out and holds it to its promises.
 
 use super::id_of;
+use bytes::Bytes;
 use std::collections::HashMap;
+use weir_hub::limits::CHUNK_BYTES_MAX;
 use weir_hub::{Output, Resume, StreamConfig};
 use weir_media::time::rescale;
-use weir_media::{Now, SampleFlags, TrackId, Utc};
+use weir_media::{Now, Sample, SampleFlags, TrackId, Utc};
 
 /// One sample that came out.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +41,8 @@ struct TrackState {
     next: Option<u64>,
     /// End of the last sample; none where a new run starts.
     end: Option<i64>,
-    parts: Vec<(i64, u64, bool, u32)>,
+    /// Decode time, duration and bytes.
+    parts: Vec<(i64, u64, usize)>,
     open: Option<(u64, bool, u64, Utc)>,
     fragment: u32,
     utc: Option<Utc>,
@@ -216,52 +219,16 @@ impl Reader {
         let sum: u64 = samples.iter().map(|s| u64::from(s.duration)).sum();
         assert_eq!(sum, duration);
         assert!(samples.iter().all(|s| s.duration > 0));
-        let key = |s: &weir_media::Sample| s.flags.contains(SampleFlags::KEY);
+        let key = |s: &Sample| s.flags.contains(SampleFlags::KEY);
         assert_eq!(independent, samples.iter().any(key));
-        let mut hole = false;
-        if let Some(end) = state.end {
-            let continues = end == decode_time || discontinuity && part == 0;
-            assert!(decode_time >= end, "overlap of {}", end - decode_time);
-            if !continues {
-                hole = true;
-                self.holes += 1;
-                assert!(holes_allowed, "hole of {} in {track:?}", decode_time - end);
-            }
-        }
-        state.end = Some(decode_time + duration as i64);
-        let longest = samples.iter().map(|s| s.duration).max().unwrap();
-        let part_ticks = rescale(part_max, 1_000_000, state.scale);
-        assert!(
-            duration as i64 <= part_ticks || samples.len() == 1,
-            "part too long"
-        );
-        // All but the last of a segment are full, or the next frame would not have fitted.
-        if let Some(&(_, before, _, _)) = state.parts.last() {
-            let full = before as i64 * 100 >= part_ticks * 85;
-            let next = i64::from(samples[0].duration);
-            assert!(
-                hole || full || before as i64 + next > part_ticks,
-                "part of {before}"
-            );
-        }
-        state
-            .parts
-            .push((decode_time, duration, independent, longest));
+        let first = part == 0 && discontinuity;
+        let hole = state.continues(decode_time, duration, first);
+        self.holes += usize::from(hole);
+        assert!(holes_allowed || !hole, "hole in {track:?}");
+        state.part_is_full(part_max, decode_time, &samples, hole);
         check_head(&head, &payload, decode_time, &mut state.fragment);
 
-        let mut dts = decode_time;
-        for (sample, bytes) in samples.iter().zip(&payload) {
-            assert_eq!(sample.size as usize, bytes.len());
-            state.samples.push(Got {
-                id: id_of(bytes),
-                dts,
-                duration: sample.duration,
-                composition_offset: sample.composition_offset,
-                key: key(sample),
-                media_sequence,
-            });
-            dts += i64::from(sample.duration);
-        }
+        state.keep(decode_time, &samples, &payload, media_sequence);
     }
 
     fn segment(&mut self, output: Output, _now: Now) {
@@ -389,6 +356,46 @@ impl Reader {
 }
 
 impl TrackState {
+    /// A chunk follows the one before; `true` if it left a hole. After a discontinuity it
+    /// may.
+    fn continues(&mut self, decode_time: i64, duration: u64, discontinuity: bool) -> bool {
+        let end = self.end.replace(decode_time + duration as i64);
+        let end = end.unwrap_or(decode_time);
+        assert!(decode_time >= end, "overlap of {}", end - decode_time);
+        decode_time > end && !discontinuity
+    }
+
+    /// All parts but the last of a segment are full, or the next frame did not fit.
+    fn part_is_full(&mut self, part_us: i64, decode_time: i64, samples: &[Sample], hole: bool) {
+        let part = rescale(part_us, 1_000_000, self.scale);
+        let duration: u64 = samples.iter().map(|s| u64::from(s.duration)).sum();
+        let single = samples.len() == 1;
+        assert!(duration as i64 <= part || single, "part too long");
+        if let Some(&(_, before, bytes_before)) = self.parts.last() {
+            let next = i64::from(samples[0].duration);
+            let large = bytes_before + samples[0].size as usize > CHUNK_BYTES_MAX;
+            let full = before as i64 * 100 >= part * 85 || before as i64 + next > part;
+            assert!(full || large || hole, "part of {before}");
+        }
+        let bytes = samples.iter().map(|s| s.size as usize).sum();
+        self.parts.push((decode_time, duration, bytes));
+    }
+
+    fn keep(&mut self, mut dts: i64, samples: &[Sample], payload: &[Bytes], segment: u64) {
+        for (sample, bytes) in samples.iter().zip(payload) {
+            assert_eq!(sample.size as usize, bytes.len());
+            self.samples.push(Got {
+                id: id_of(bytes),
+                dts,
+                duration: sample.duration,
+                composition_offset: sample.composition_offset,
+                key: sample.flags.contains(SampleFlags::KEY),
+                media_sequence: segment,
+            });
+            dts += i64::from(sample.duration);
+        }
+    }
+
     fn list(&mut self, segment: GotSegment) {
         if let Some(next) = self.next {
             assert_eq!(segment.media_sequence, next, "numbers are consecutive");
@@ -403,14 +410,14 @@ impl TrackState {
 }
 
 /// `moof` and `mdat` as ISO/IEC 14496-12 has them, as far as it matters here.
-fn check_head(head: &[u8], payload: &[bytes::Bytes], decode_time: i64, fragment: &mut u32) {
+fn check_head(head: &[u8], payload: &[Bytes], decode_time: i64, fragment: &mut u32) {
     let word = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap());
     let moof = word(0) as usize;
     assert_eq!(&head[4..8], b"moof");
     assert_eq!(&head[12..16], b"mfhd");
     assert!(word(20) > *fragment, "sequence_number rises");
     *fragment = word(20);
-    let size: usize = payload.iter().map(bytes::Bytes::len).sum();
+    let size: usize = payload.iter().map(Bytes::len).sum();
     assert_eq!(word(moof) as usize, size + 8);
     assert_eq!(&head[moof + 4..moof + 8], b"mdat");
     assert_eq!(head.len(), moof + 8);

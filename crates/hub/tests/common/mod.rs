@@ -131,20 +131,6 @@ impl Scene {
             if let weir_hub::Output::Event(event) = output {
                 self.events.push(event);
             }
-            if std::env::var("TRACE").is_ok() {
-                let t = format!("{output:?}");
-                println!(
-                    "{} {}",
-                    self.clock,
-                    t.replace("payload:", "\u{1}")
-                        .split('\u{1}')
-                        .next()
-                        .unwrap()
-                        .chars()
-                        .take(200)
-                        .collect::<String>()
-                );
-            }
             self.reader.take(output, self.now());
         }
     }
