@@ -1,6 +1,6 @@
 //! Micro-benches of the ring. Figures are processor time of the ring's thread, so that other load
-//! on the machine weighs less; with `ping_pong` both ends of each connection are in that thread. The
-//! channel's is wall time.
+//! on the machine weighs less; with `ping_pong` both ends of each connection are in that thread.
+//! The channel's is wall time.
 
 use std::time::{Duration, Instant};
 

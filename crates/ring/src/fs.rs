@@ -59,11 +59,11 @@ impl File {
     /// # Errors
     /// Those of pwritev(2); how much was written before is unknown. `NotConnected` outside of a
     /// runtime.
-    pub fn write_vectored_at(
+    pub fn write_vectored_at<I: IntoIterator<Item = Bytes>>(
         &self,
-        bufs: impl IntoIterator<Item = Bytes>,
+        bufs: I,
         offset: u64,
-    ) -> impl Future<Output = io::Result<()>> + 'static {
+    ) -> impl Future<Output = io::Result<()>> + 'static + use<I> {
         let prepared = Local::try_current().ok_or_else(stopped).map(|local| {
             let mut gather = local.driver.borrow_mut().gather();
             gather.fill(bufs);

@@ -18,8 +18,8 @@ pub const RECV_BUFFERS: u16 = 1024;
 /// The kernel's limit on the entries of a provided-buffer ring.
 pub const RECV_BUFFERS_MAX: u16 = 32768;
 
-/// Length of one receive buffer in bytes, by default. 16 KiB holds a TLS record and four RTMP chunks
-/// of the usual size. A bulk stream takes up to 32 per poll, so longer ones would save it little.
+/// Length of one receive buffer in bytes, by default. 16 KiB holds a TLS record or four RTMP
+/// chunks of the usual size. A bulk stream takes up to 32 per poll: longer would save it little.
 pub const RECV_BUFFER_LEN: u32 = 16 * 1024;
 
 /// Largest accepted [`RECV_BUFFER_LEN`]: with the most buffers, 32 GiB of address space.
