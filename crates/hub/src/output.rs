@@ -75,7 +75,10 @@ pub enum Output {
         discontinuity: bool,
         /// Discontinuities before it, itself included.
         discontinuity_sequence: u64,
-        /// When its first frame was received,.
+        /// When its first frame was received: the receive clock at the first frame of the
+        /// session, advanced by media time; set back where it would be ahead of the receive
+        /// clock, catching up by at most 1/200 where it is behind. Rises from segment to
+        /// segment.
         program_date_time: Utc,
         /// Target duration of the stream in seconds: the same in every segment.
         target_duration: u32,
