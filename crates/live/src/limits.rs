@@ -1,0 +1,31 @@
+//! Every maximum and wait of this crate.
+
+use std::time::Duration;
+
+/// Streams that one worker owns at once. Each costs its open chunk and the writer's queue
+/// (see `weir-hub` and `weir-store`); a publish beyond it is refused as busy.
+pub const STREAMS_PER_WORKER_MAX: usize = 2048;
+
+/// Sessions on their way to another worker, per receiving worker. A session waits with its
+/// unread bytes, at most one receive buffer each; beyond it the publish is refused as busy.
+pub const HANDOFFS_QUEUED_MAX: usize = 256;
+
+/// Times that one session is passed on before it is refused: a stream's owner can change
+/// while a session is on its way, but not over and over.
+pub const HANDOFF_HOPS_MAX: u8 = 3;
+
+/// Configuration changes that a publisher may make: one a second on average, with a burst
+/// for encoders that send several at a switch (`protocols.md` §18).
+pub const CONFIG_CHANGES_BURST: u32 = 8;
+
+/// How often the streams' own deadlines are looked at.
+pub const STREAM_TICK: Duration = Duration::from_millis(100);
+
+/// How long an answer may take to leave towards a publisher.
+pub const SEND_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a drain waits for appends to reach the disk.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
+
+/// Bytes written towards a publisher in one go before the queue is flushed.
+pub const TRANSMIT_BATCH_MAX: usize = 64;

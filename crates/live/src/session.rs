@@ -1,0 +1,461 @@
+//! Drives one RTMP connection: bytes into the machine, its answers out, its events to the
+//! stream.
+
+use crate::clock;
+use crate::limits::{CONFIG_CHANGES_BURST, SEND_WAIT, TRANSMIT_BATCH_MAX};
+use crate::stream::Lease;
+use crate::worker::Live;
+use bytes::Bytes;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tracing::{debug, info, warn};
+use weir_auth::Refusal as AuthRefusal;
+use weir_hub::Announced;
+use weir_media::{Mono, StreamName};
+use weir_ring::Either;
+use weir_ring::net::{Detached, TcpStream};
+use weir_rtmp::handshake::RANDOM_BYTES;
+use weir_rtmp::session::server::{Event, Refusal, ServerConfig, ServerSession};
+use weir_rtmp::session::{Output, Target};
+
+/// A session that was authorised on a worker other than its stream's owner.
+pub(crate) struct Travelling {
+    socket: Detached,
+    machine: ServerSession,
+    peer: SocketAddr,
+    connection: u64,
+    name: StreamName,
+    stream_id: u32,
+    /// Times it was passed on.
+    pub(crate) hops: u8,
+}
+
+impl fmt::Debug for Travelling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "session of connection {} for {}",
+            self.connection, self.name
+        )
+    }
+}
+
+/// Why a session ended.
+enum End {
+    /// The peer closed, or was told to.
+    Closed,
+    /// It goes on at another worker.
+    Moved,
+    /// It was at fault, or the network was.
+    Fault(&'static str, String),
+}
+
+struct Session {
+    live: Live,
+    machine: ServerSession,
+    peer: SocketAddr,
+    connection: u64,
+    hops: u8,
+    publishing: Option<Lease>,
+    config_changes: Budget,
+}
+
+/// Serves an accepted connection.
+pub(crate) async fn serve<G>(
+    live: Live,
+    stream: TcpStream,
+    peer: SocketAddr,
+    connection: u64,
+    guard: G,
+) {
+    let counters = live.shared().counters.clone();
+    counters.accepted.inc();
+    let mut random = Box::new([0; RANDOM_BYTES]);
+    if getrandom::fill(&mut random[..]).is_err() {
+        warn!("the system has no randomness; refusing a connection");
+        return;
+    }
+    let machine = ServerSession::new(ServerConfig::new(random), clock::now().mono);
+    let session = Session::new(live, machine, peer, connection, 0);
+    debug!(connection, %peer, "RTMP connection");
+    let _ = stream.set_nodelay(true);
+    session.run(stream, None).await;
+    drop(guard);
+}
+
+/// Continues a session that was moved here.
+pub(crate) async fn take_over(live: Live, session: Travelling) {
+    let Travelling {
+        socket,
+        machine,
+        peer,
+        connection,
+        name,
+        stream_id,
+        hops,
+    } = session;
+    let stream = match TcpStream::attach(socket) {
+        Ok(stream) => stream,
+        Err(e) => {
+            warn!(connection, %peer, "cannot take over the connection: {e}");
+            return;
+        }
+    };
+    let session = Session::new(live, machine, peer, connection, hops);
+    session.run(stream, Some((name, stream_id))).await;
+}
+
+impl Session {
+    fn new(
+        live: Live,
+        machine: ServerSession,
+        peer: SocketAddr,
+        connection: u64,
+        hops: u8,
+    ) -> Self {
+        let now = clock::now().mono;
+        Self {
+            live,
+            machine,
+            peer,
+            connection,
+            hops,
+            publishing: None,
+            config_changes: Budget::new(CONFIG_CHANGES_BURST, now),
+        }
+    }
+
+    /// Runs the connection to its end; `publish` is a request that is authorised already.
+    async fn run(mut self, stream: TcpStream, publish: Option<(StreamName, u32)>) {
+        let connections = self.live.shared().counters.connections.clone();
+        connections.inc();
+        let (connection, peer) = (self.connection, self.peer);
+        let counters = self.live.shared().counters.clone();
+        match self.exchange(stream, publish).await {
+            End::Closed => debug!(connection, %peer, "RTMP connection closed"),
+            End::Moved => debug!(connection, %peer, "RTMP session moved"),
+            End::Fault(reason, why) => {
+                counters.close(reason);
+                warn!(connection, %peer, offset = self.machine.bytes_received(), "{why}");
+            }
+        }
+        connections.dec();
+    }
+
+    async fn exchange(
+        &mut self,
+        mut stream: TcpStream,
+        mut publish: Option<(StreamName, u32)>,
+    ) -> End {
+        loop {
+            if let Some((name, stream_id)) = publish.take() {
+                match self.begin(stream, name, stream_id).await {
+                    Ok(back) => stream = back,
+                    Err(end) => return end,
+                }
+            }
+            let deadline = match self.drain(&mut stream).await {
+                Ok(Drained::Idle(deadline)) => deadline,
+                Ok(Drained::Publish(name, stream_id)) => {
+                    publish = Some((name, stream_id));
+                    continue;
+                }
+                Ok(Drained::Close) => {
+                    stream.close().await;
+                    return End::Closed;
+                }
+                Err(end) => return end,
+            };
+            if let Some(end) = self.receive(&mut stream, deadline).await {
+                return end;
+            }
+        }
+    }
+
+    /// Waits for bytes, the machine's deadline or a newer publisher.
+    async fn receive(&mut self, stream: &mut TcpStream, deadline: Option<Mono>) -> Option<End> {
+        let wait = deadline.map_or(Duration::from_secs(3600), clock::until);
+        let evicted = async {
+            match &self.publishing {
+                Some(lease) => lease.evicted.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        let received =
+            match weir_ring::select(weir_ring::timeout(wait, stream.recv()), evicted).await {
+                Either::Left(received) => received,
+                Either::Right(()) => return Some(End::Closed),
+            };
+        let now = clock::now().mono;
+        let handled = match received {
+            Err(_elapsed) => self.machine.handle_timeout(now),
+            Ok(Ok(Some(bytes))) => {
+                self.live
+                    .shared()
+                    .counters
+                    .received
+                    .inc_by(bytes.len() as u64);
+                self.machine.handle_input(&bytes, now)
+            }
+            Ok(Ok(None)) => return Some(End::Closed),
+            Ok(Err(e)) => return Some(End::Fault("socket", e.to_string())),
+        };
+        handled.err().map(|e| End::Fault("protocol", e.to_string()))
+    }
+
+    /// Does all that the machine has to say, and sends its answers.
+    async fn drain(&mut self, stream: &mut TcpStream) -> Result<Drained, End> {
+        let mut answers = Vec::new();
+        loop {
+            match self.machine.poll_output() {
+                Output::Transmit(bytes) => {
+                    answers.push(bytes);
+                    if answers.len() >= TRANSMIT_BATCH_MAX {
+                        send(stream, &mut answers).await?;
+                    }
+                }
+                Output::Event(Event::Publish {
+                    stream_id, target, ..
+                }) => {
+                    if let Some(name) = self.authorise(stream_id, &target) {
+                        send(stream, &mut answers).await?;
+                        return Ok(Drained::Publish(name, stream_id));
+                    }
+                }
+                Output::Event(event) => self.handle(event)?,
+                Output::Close => {
+                    send(stream, &mut answers).await?;
+                    return Ok(Drained::Close);
+                }
+                Output::Timeout(deadline) => {
+                    send(stream, &mut answers).await?;
+                    return Ok(Drained::Idle(deadline));
+                }
+            }
+        }
+    }
+
+    /// Checks a publish request; refuses it towards the peer if it may not be.
+    fn authorise(&mut self, stream_id: u32, target: &Target) -> Option<StreamName> {
+        let policy = self.live.shared().policy.load();
+        match policy.authorise_publish(&target.app, &target.key, target.query.as_deref()) {
+            Ok(name) => Some(name),
+            Err(refusal) => {
+                let (reason, answer) = match &refusal {
+                    AuthRefusal::BadKey => ("key", Refusal::BadName),
+                    AuthRefusal::BadName(_) => ("name", Refusal::BadName),
+                    _ => ("denied", Refusal::Denied),
+                };
+                self.refuse(stream_id, reason, answer, &refusal);
+                None
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        stream_id: u32,
+        reason: &'static str,
+        answer: Refusal,
+        why: &dyn fmt::Display,
+    ) {
+        self.live.shared().counters.refuse(reason);
+        warn!(connection = self.connection, peer = %self.peer, "publish refused: {why}");
+        self.machine.refuse_publish(stream_id, answer);
+    }
+
+    /// Begins an authorised publish session here, or moves it to the stream's owner.
+    async fn begin(
+        &mut self,
+        stream: TcpStream,
+        name: StreamName,
+        stream_id: u32,
+    ) -> Result<TcpStream, End> {
+        let Some((owner, here)) = self.live.owner(&name) else {
+            self.refuse(
+                stream_id,
+                "busy",
+                Refusal::Rejected,
+                &"all workers are full",
+            );
+            return Ok(stream);
+        };
+        if here {
+            self.begin_here(&name, stream_id);
+            return Ok(stream);
+        }
+        let socket = match stream.detach().await {
+            Ok(socket) => socket,
+            Err(e) => return Err(End::Fault("socket", e.to_string())),
+        };
+        let placeholder = ServerConfig::new(Box::new([0; RANDOM_BYTES]));
+        let placeholder = ServerSession::new(placeholder, clock::now().mono);
+        let travelling = Travelling {
+            socket,
+            machine: std::mem::replace(&mut self.machine, placeholder),
+            peer: self.peer,
+            connection: self.connection,
+            name,
+            stream_id,
+            hops: self.hops,
+        };
+        let Some(back) = self.live.pass_on(owner, travelling) else {
+            return Err(End::Moved);
+        };
+        self.machine = back.machine;
+        let stream =
+            TcpStream::attach(back.socket).map_err(|e| End::Fault("socket", e.to_string()))?;
+        self.refuse(
+            stream_id,
+            "busy",
+            Refusal::Rejected,
+            &"the stream's worker is busy",
+        );
+        Ok(stream)
+    }
+
+    fn begin_here(&mut self, name: &StreamName, stream_id: u32) {
+        // A second publish on one connection replaces the first.
+        self.publishing = None;
+        match self.live.publish(name) {
+            Ok(lease) => {
+                self.live.shared().counters.published.inc();
+                info!(connection = self.connection, peer = %self.peer, stream = %name, "publishing");
+                self.publishing = Some(lease);
+                self.machine.accept_publish(stream_id);
+            }
+            Err(e) => self.refuse(stream_id, "store", Refusal::Rejected, &e),
+        }
+    }
+
+    /// An event that needs no answer of ours beyond the machine's own.
+    fn handle(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Connect { app, flash_ver, .. } => {
+                debug!(
+                    connection = self.connection,
+                    app,
+                    encoder = flash_ver,
+                    "connect"
+                );
+            }
+            Event::Play { stream_id, .. } => {
+                self.machine.refuse_play(stream_id, Refusal::BadName);
+                info!(connection = self.connection, peer = %self.peer, "RTMP play is not served");
+            }
+            Event::Metadata(metadata) => {
+                if let Some(lease) = &self.publishing {
+                    lease.announce(Announced {
+                        video: metadata.has_video,
+                        audio: metadata.has_audio,
+                    });
+                }
+            }
+            Event::Config(config) => {
+                if !self.config_changes.take(clock::now().mono) {
+                    let why = "codec configuration changes more than once a second";
+                    return Err(End::Fault("config_rate", why.into()));
+                }
+                if let Some(lease) = &self.publishing {
+                    info!(stream = %lease.name(), codec = config.codec_string(), "codec");
+                    lease.config(config);
+                }
+            }
+            Event::Frame(frame) => {
+                if let Some(lease) = &self.publishing {
+                    lease.frame(frame);
+                }
+            }
+            Event::TrackFault { fault, offset } => self.fault(&fault, offset),
+            Event::DataFault { fault, offset } => self.fault(&fault, offset),
+            Event::SmallChunkSize(size) => {
+                info!(
+                    connection = self.connection,
+                    size, "suspiciously small chunks"
+                );
+            }
+            Event::Unpublish { .. } => {
+                if let Some(lease) = self.publishing.take() {
+                    info!(connection = self.connection, stream = %lease.name(), "unpublished");
+                }
+            }
+            Event::Publish { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Notes a fault that the connection survives; the machine ends it if there are many.
+    fn fault(&self, fault: &dyn fmt::Display, offset: u64) {
+        self.live.shared().counters.event("fault");
+        warn!(connection = self.connection, peer = %self.peer, offset, "{fault}");
+    }
+}
+
+/// Where a drain stopped.
+enum Drained {
+    /// Nothing more to do before the deadline.
+    Idle(Option<Mono>),
+    /// A publish request was authorised; the machine may have more to say after it.
+    Publish(StreamName, u32),
+    /// The connection is to be closed.
+    Close,
+}
+
+async fn send(stream: &mut TcpStream, answers: &mut Vec<Bytes>) -> Result<(), End> {
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let sent = weir_ring::timeout(SEND_WAIT, stream.send_vectored(std::mem::take(answers))).await;
+    match sent {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(e)) => Err(End::Fault("socket", e.to_string())),
+        Err(_) => Err(End::Fault("stalled", "the peer takes no answers".into())),
+    }
+}
+
+/// A token bucket of one token a second.
+struct Budget {
+    burst: u32,
+    left: u32,
+    filled: Mono,
+}
+
+impl Budget {
+    fn new(burst: u32, now: Mono) -> Self {
+        Self {
+            burst,
+            left: burst,
+            filled: now,
+        }
+    }
+
+    /// Takes a token; false if there is none.
+    fn take(&mut self, now: Mono) -> bool {
+        let seconds = now.since(self.filled).as_secs();
+        if seconds > 0 {
+            self.left = self
+                .left
+                .saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX));
+            self.left = self.left.min(self.burst);
+            self.filled = self.filled + Duration::from_secs(seconds);
+        }
+        let had = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        had
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_refills_by_one_a_second() {
+        let mut budget = Budget::new(2, Mono(0));
+        assert!(budget.take(Mono(0)) && budget.take(Mono(0)) && !budget.take(Mono(900_000)));
+        assert!(budget.take(Mono(1_000_000)) && !budget.take(Mono(1_900_000)));
+        assert!(budget.take(Mono(100_000_000)) && budget.take(Mono(100_000_000)));
+        assert!(!budget.take(Mono(100_000_000)));
+    }
+}

@@ -1,0 +1,304 @@
+//! One stream on the worker that owns it: the hub machine, the log writer, and who feeds
+//! them.
+
+use crate::clock;
+use crate::counters::Counters;
+use crate::events;
+use std::cell::RefCell;
+use std::rc::Rc;
+use tracing::{info, warn};
+use weir_hub::{Announced, Output};
+use weir_media::{CodecConfig, Frame, Mono, StreamName, TrackId};
+use weir_ring::Notify;
+use weir_store::{ChunkInput, GapInput, InitInput, SegmentInput, Writer};
+
+/// A stream with a broadcast, live or in grace.
+pub(crate) struct LiveStream {
+    pub(crate) name: StreamName,
+    counters: Counters,
+    state: RefCell<State>,
+}
+
+struct State {
+    hub: weir_hub::Stream,
+    /// `None` once the broadcast is sealed.
+    writer: Option<Writer>,
+    /// Number of the newest publish session; only that one may feed the stream.
+    session: u64,
+    /// Wakes the session that feeds now, so that it makes way.
+    publisher: Option<Rc<Notify>>,
+    /// When the last publisher left; `None` while one is there.
+    gone_since: Option<Mono>,
+}
+
+/// The right of one publish session to feed its stream. It ends when a newer session takes
+/// over; feeding then does nothing.
+pub(crate) struct Lease {
+    stream: Rc<LiveStream>,
+    session: u64,
+    /// Notified when a newer session took the stream.
+    pub(crate) evicted: Rc<Notify>,
+}
+
+impl LiveStream {
+    pub(crate) fn new(
+        name: StreamName,
+        hub: weir_hub::Stream,
+        writer: Writer,
+        counters: Counters,
+    ) -> Rc<Self> {
+        let state = State {
+            hub,
+            writer: Some(writer),
+            session: 0,
+            publisher: None,
+            gone_since: Some(clock::now().mono),
+        };
+        Rc::new(Self {
+            name,
+            counters,
+            state: RefCell::new(state),
+        })
+    }
+
+    /// Begins a publish session; one that is there makes way.
+    pub(crate) fn publish(self: &Rc<Self>) -> Lease {
+        let evicted = Rc::new(Notify::new());
+        let mut state = self.state.borrow_mut();
+        state.session += 1;
+        if let Some(previous) = state.publisher.replace(evicted.clone()) {
+            info!(stream = %self.name, "a newer publisher takes over");
+            previous.notify_all();
+        }
+        state.gone_since = None;
+        let now = clock::now();
+        if let Some(writer) = &mut state.writer {
+            writer.publish_back(now);
+        }
+        state.hub.handle_publish(Announced::default(), now);
+        self.drain(&mut state);
+        Lease {
+            stream: self.clone(),
+            session: state.session,
+            evicted,
+        }
+    }
+
+    /// Runs what is due. Called every [`crate::limits::STREAM_TICK`].
+    pub(crate) fn tick(&self) {
+        let mut state = self.state.borrow_mut();
+        let now = clock::now();
+        if state.hub.poll_timeout().is_some_and(|due| due <= now.mono) {
+            state.hub.handle_timeout(now);
+            self.drain(&mut state);
+        }
+    }
+
+    /// When the last publisher left; `None` while one is there.
+    pub(crate) fn gone_since(&self) -> Option<Mono> {
+        self.state.borrow().gone_since
+    }
+
+    /// Closes the open segment, whoever publishes: the worker stops.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state.borrow_mut();
+        if let Some(publisher) = state.publisher.take() {
+            publisher.notify_all();
+        }
+        state.session += 1;
+        self.unpublish(&mut state);
+    }
+
+    /// Waits until what was appended is on disk.
+    pub(crate) async fn flush(&self) {
+        let flushed = self.state.borrow().writer.as_ref().map(Writer::flushed);
+        if let Some(flushed) = flushed {
+            flushed.await;
+        }
+    }
+
+    /// Ends the broadcast: its logs are sealed and its playlists gain their end.
+    pub(crate) async fn seal(&self) {
+        let writer = self.state.borrow_mut().writer.take();
+        if let Some(writer) = writer {
+            writer.seal(clock::now()).await;
+        }
+    }
+
+    fn unpublish(&self, state: &mut State) {
+        if state.gone_since.is_some() {
+            return;
+        }
+        let now = clock::now();
+        state.gone_since = Some(now.mono);
+        state.hub.handle_unpublish(now);
+        self.drain(state);
+        if let Some(writer) = &mut state.writer {
+            writer.publish_gone(now);
+        }
+    }
+
+    /// Hands what the hub made to the log.
+    fn drain(&self, state: &mut State) {
+        let State { hub, writer, .. } = state;
+        let Some(writer) = writer else { return };
+        while let Some(output) = hub.poll_output() {
+            if let Err(e) = self.pass_on(writer, output) {
+                self.counters.event("store_refused");
+                warn!(stream = %self.name, "the log refuses: {e}");
+            }
+        }
+    }
+
+    #[allow(
+        clippy::too_many_lines,
+        reason = "a flat table from one crate's words to another's"
+    )]
+    fn pass_on(&self, writer: &mut Writer, output: Output) -> Result<(), weir_store::Error> {
+        match output {
+            Output::Init {
+                track,
+                kind,
+                number,
+                config,
+                data,
+            } => writer.add_init(InitInput {
+                track,
+                kind,
+                number,
+                config,
+                data,
+            }),
+            Output::Chunk {
+                track,
+                media_sequence,
+                part,
+                head,
+                payload,
+                samples,
+                decode_time,
+                duration,
+                independent,
+                ..
+            } => writer.append_chunk(ChunkInput {
+                track,
+                media_sequence,
+                part,
+                head,
+                payload,
+                samples,
+                decode_time: u64::try_from(decode_time).unwrap_or(0),
+                duration: u32::try_from(duration).unwrap_or(u32::MAX),
+                independent,
+            }),
+            Output::Segment {
+                track,
+                media_sequence,
+                init,
+                decode_time,
+                duration,
+                independent,
+                discontinuity,
+                discontinuity_sequence,
+                program_date_time,
+                target_duration,
+            } => {
+                self.counters.segments.inc();
+                writer.end_segment(&SegmentInput {
+                    track,
+                    media_sequence,
+                    init,
+                    decode_time: u64::try_from(decode_time).unwrap_or(0),
+                    duration: u32::try_from(duration).unwrap_or(u32::MAX),
+                    independent,
+                    discontinuity,
+                    discontinuity_sequence,
+                    program_date_time,
+                    target_duration,
+                })
+            }
+            Output::Gap {
+                track,
+                media_sequence,
+                decode_time,
+                duration,
+                discontinuity,
+                discontinuity_sequence,
+                program_date_time,
+                target_duration,
+            } => writer.gap(&GapInput {
+                track,
+                media_sequence,
+                init: newest_init(writer, track),
+                decode_time: u64::try_from(decode_time).unwrap_or(0),
+                duration: u32::try_from(duration).unwrap_or(u32::MAX),
+                discontinuity,
+                discontinuity_sequence,
+                program_date_time,
+                target_duration,
+            }),
+            Output::Settled => {
+                writer.settled();
+                Ok(())
+            }
+            Output::Event(event) => {
+                let (name, text) = events::describe(&event);
+                self.counters.event(name);
+                warn!(stream = %self.name, "{text}");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Number of the init section that a track has now.
+fn newest_init(writer: &Writer, track: TrackId) -> u32 {
+    let view = writer.broadcast().view();
+    view.track(track)
+        .and_then(|t| t.inits().last().map(|i| i.number))
+        .unwrap_or(0)
+}
+
+impl Lease {
+    /// Runs `feed` on the stream if this session still owns it.
+    fn with(&self, feed: impl FnOnce(&mut State)) {
+        let mut state = self.stream.state.borrow_mut();
+        if state.session == self.session {
+            feed(&mut state);
+            self.stream.drain(&mut state);
+        }
+    }
+
+    /// What the publisher's metadata says of its tracks.
+    pub(crate) fn announce(&self, announced: Announced) {
+        self.with(|s| s.hub.handle_announced(announced, clock::now()));
+    }
+
+    /// A track's configuration, new or changed.
+    pub(crate) fn config(&self, config: CodecConfig) {
+        self.with(|s| s.hub.handle_config(config, clock::now()));
+    }
+
+    /// A frame.
+    pub(crate) fn frame(&self, frame: Frame) {
+        self.stream.counters.frames.inc();
+        self.with(|s| s.hub.handle_frame(frame, clock::now()));
+    }
+
+    /// The stream's name.
+    pub(crate) fn name(&self) -> &StreamName {
+        &self.stream.name
+    }
+}
+
+impl Drop for Lease {
+    /// By whatever way a publisher leaves, the open segment is closed and listed at once.
+    fn drop(&mut self) {
+        let mut state = self.stream.state.borrow_mut();
+        if state.session == self.session {
+            state.publisher = None;
+            self.stream.unpublish(&mut state);
+        }
+    }
+}

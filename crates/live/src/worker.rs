@@ -1,0 +1,323 @@
+//! One worker's streams and sessions, and what the workers share.
+
+use crate::clock;
+use crate::counters::Counters;
+use crate::limits::{DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, STREAM_TICK};
+use crate::owners::Owners;
+use crate::session::{self, Travelling};
+use crate::stream::{Lease, LiveStream};
+use arc_swap::ArcSwap;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tracing::{info, warn};
+use weir_auth::Policy;
+use weir_media::codec::VIDEO_TIMESCALE;
+use weir_media::time::rescale;
+use weir_media::{Now, StreamName};
+use weir_ring::net::TcpStream;
+use weir_ring::{Receiver, Sender};
+use weir_store::{Library, ResumeInfo, ResumeTrack, Writer};
+
+/// What the workers have in common. One per program.
+pub struct Shared {
+    /// Where streams are stored and found.
+    pub library: Arc<Library>,
+    /// Who may publish; replaced as a whole when it changes.
+    pub policy: ArcSwap<Policy>,
+    /// Counters of all workers.
+    pub counters: Counters,
+    hub: weir_hub::StreamConfig,
+    grace: Duration,
+    owners: Owners,
+    workers: Vec<Sender<Handoff>>,
+    connections: AtomicU64,
+}
+
+/// A session on its way to another worker, or a stream found in grace at start.
+#[derive(Debug)]
+pub struct Handoff(pub(crate) Parcel);
+
+#[derive(Debug)]
+pub(crate) enum Parcel {
+    /// An authorised publish session.
+    Session(Box<Travelling>),
+    /// A broadcast that was not sealed when the program last ended.
+    Resume(StreamName),
+}
+
+impl Shared {
+    /// Makes the shared part, and a receiver of handoffs for each worker.
+    #[must_use]
+    pub fn new(
+        library: Arc<Library>,
+        policy: Policy,
+        hub: weir_hub::StreamConfig,
+        grace: Duration,
+        workers: usize,
+    ) -> (Arc<Self>, Vec<Receiver<Handoff>>) {
+        let (senders, receivers) = (0..workers)
+            .map(|_| weir_ring::channel(HANDOFFS_QUEUED_MAX))
+            .unzip();
+        let shared = Self {
+            library,
+            policy: ArcSwap::from_pointee(policy),
+            counters: Counters::default(),
+            hub,
+            grace,
+            owners: Owners::new(workers),
+            workers: senders,
+            connections: AtomicU64::new(0),
+        };
+        (Arc::new(shared), receivers)
+    }
+
+    /// Gives the broadcasts that were found unsealed to their workers, which wait for their
+    /// publishers through the grace time and then seal them.
+    pub fn resume_all(&self) {
+        for name in self.library.unsealed() {
+            let sent = self.owners.claim(&name).is_some_and(|owner| {
+                self.workers[owner]
+                    .try_send(Handoff(Parcel::Resume(name.clone())))
+                    .is_ok()
+            });
+            if !sent {
+                warn!(stream = %name, "too many unsealed streams; this one ends at its next start");
+                self.owners.release(&name);
+            }
+        }
+    }
+
+    /// Number of a new connection, for logs.
+    fn connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// One worker's part. Cheap to clone; not `Send`.
+#[derive(Clone)]
+pub struct Live {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    index: usize,
+    streams: RefCell<HashMap<StreamName, Rc<LiveStream>>>,
+    stopping: Cell<bool>,
+}
+
+impl Live {
+    /// The part of worker `index`.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, index: usize) -> Self {
+        let streams = RefCell::new(HashMap::new());
+        Self {
+            inner: Rc::new(Inner {
+                shared,
+                index,
+                streams,
+                stopping: Cell::new(false),
+            }),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    /// Starts what the worker does besides connections: taking over sessions, and the
+    /// streams' clock.
+    pub fn start(&self, handoffs: Receiver<Handoff>) {
+        weir_ring::spawn(self.clone().take_over(handoffs));
+        weir_ring::spawn(self.clone().run_clock());
+    }
+
+    /// Serves one accepted RTMP connection to its end. `guard` is held meanwhile.
+    pub fn serve_rtmp<G: 'static>(&self, stream: TcpStream, peer: SocketAddr, guard: G) {
+        let connection = self.shared().connection();
+        weir_ring::spawn(session::serve(
+            self.clone(),
+            stream,
+            peer,
+            connection,
+            guard,
+        ));
+    }
+
+    async fn take_over(self, mut handoffs: Receiver<Handoff>) {
+        while let Some(Handoff(parcel)) = handoffs.recv().await {
+            match parcel {
+                Parcel::Session(session) => {
+                    weir_ring::spawn(session::take_over(self.clone(), *session));
+                }
+                Parcel::Resume(name) => {
+                    if self.resume(&name).is_none() {
+                        self.shared().owners.release(&name);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Which worker owns `name`, and whether that is this one. `None` if all are full or
+    /// the worker is stopping.
+    pub(crate) fn owner(&self, name: &StreamName) -> Option<(usize, bool)> {
+        if self.inner.stopping.get() {
+            return None;
+        }
+        let owner = self.shared().owners.claim(name)?;
+        Some((owner, owner == self.inner.index))
+    }
+
+    /// Passes a session on to `owner`; gives it back if that worker's queue is full or the
+    /// session was passed on too often.
+    pub(crate) fn pass_on(&self, owner: usize, mut session: Travelling) -> Option<Travelling> {
+        session.hops += 1;
+        if session.hops > HANDOFF_HOPS_MAX {
+            return Some(session);
+        }
+        let handoff = Handoff(Parcel::Session(Box::new(session)));
+        match self.shared().workers[owner].try_send(handoff) {
+            Ok(()) => {
+                self.shared().counters.moved.inc();
+                None
+            }
+            Err(refused) => match refused.into_inner().0 {
+                Parcel::Session(session) => Some(*session),
+                Parcel::Resume(_) => None,
+            },
+        }
+    }
+
+    /// Begins a publish session on a stream that this worker owns, or says why not.
+    pub(crate) fn publish(&self, name: &StreamName) -> Result<Lease, weir_store::Error> {
+        if let Some(stream) = self.inner.streams.borrow().get(name) {
+            return Ok(stream.publish());
+        }
+        let stream = match self.resume(name) {
+            Some(stream) => stream,
+            None => self
+                .begin(name)
+                .inspect_err(|_| self.shared().owners.release(name))?,
+        };
+        Ok(stream.publish())
+    }
+
+    fn begin(&self, name: &StreamName) -> Result<Rc<LiveStream>, weir_store::Error> {
+        let shared = self.shared();
+        let now = clock::now();
+        let start = shared.library.next_sequence(name, now.utc);
+        let writer = shared.library.begin(name, start, now)?;
+        let origin = weir_hub::Origin {
+            media_sequence: start.media_sequence,
+            discontinuity_sequence: start.discontinuity_sequence,
+        };
+        let hub = weir_hub::Stream::new(shared.hub, origin, now);
+        info!(stream = %name, broadcast = %writer.broadcast().id(), "broadcast begins");
+        Ok(self.insert(name, hub, writer))
+    }
+
+    /// Continues a broadcast that the library still holds in grace.
+    fn resume(&self, name: &StreamName) -> Option<Rc<LiveStream>> {
+        let shared = self.shared();
+        let (writer, found) = shared.library.resume(name)?;
+        let now = clock::now();
+        let hub = weir_hub::Stream::resume(shared.hub, hub_resume(found, now), now);
+        info!(stream = %name, broadcast = %writer.broadcast().id(), "broadcast found in grace");
+        Some(self.insert(name, hub, writer))
+    }
+
+    fn insert(&self, name: &StreamName, hub: weir_hub::Stream, writer: Writer) -> Rc<LiveStream> {
+        let counters = self.shared().counters.clone();
+        counters.streams.inc();
+        let stream = LiveStream::new(name.clone(), hub, writer, counters);
+        self.inner
+            .streams
+            .borrow_mut()
+            .insert(name.clone(), stream.clone());
+        stream
+    }
+
+    /// Looks at the streams' deadlines, and ends those whose grace has run out.
+    async fn run_clock(self) {
+        loop {
+            weir_ring::sleep(STREAM_TICK).await;
+            let grace = self.shared().grace;
+            let mut over = Vec::new();
+            for stream in self.inner.streams.borrow().values() {
+                stream.tick();
+                let gone = stream.gone_since();
+                if gone.is_some_and(|since| clock::now().mono.since(since) >= grace) {
+                    over.push(stream.clone());
+                }
+            }
+            for stream in over {
+                info!(stream = %stream.name, "broadcast ends");
+                self.inner.streams.borrow_mut().remove(&stream.name);
+                weir_ring::spawn(self.clone().end(stream));
+            }
+        }
+    }
+
+    /// Seals a stream's broadcast; only then is its name free for another one.
+    async fn end(self, stream: Rc<LiveStream>) {
+        stream.seal().await;
+        self.shared().owners.release(&stream.name);
+        self.shared().counters.streams.dec();
+    }
+
+    /// Stops publishing on this worker: open segments are closed, and what was appended
+    /// reaches the disk, within [`DRAIN_WAIT`]. Broadcasts stay unsealed, so that a
+    /// publisher who returns to the restarted program continues them.
+    pub async fn drain(&self) {
+        self.inner.stopping.set(true);
+        let streams: Vec<_> = self.inner.streams.borrow().values().cloned().collect();
+        for stream in &streams {
+            stream.stop();
+        }
+        let flush = async {
+            for stream in &streams {
+                stream.flush().await;
+            }
+        };
+        if weir_ring::timeout(DRAIN_WAIT, flush).await.is_err() {
+            warn!("some appends did not reach the disk before the end");
+        }
+    }
+}
+
+/// What the hub needs to go on with a broadcast that the library found.
+fn hub_resume(found: ResumeInfo, now: Now) -> weir_hub::Resume {
+    let end_90k = |t: &ResumeTrack| {
+        let end = i64::try_from(t.end_decode_time).unwrap_or(i64::MAX);
+        rescale(end, t.config.timescale(), VIDEO_TIMESCALE)
+    };
+    let newest = found
+        .tracks
+        .iter()
+        .filter(|t| t.end_time.is_some())
+        .max_by_key(|t| end_90k(t));
+    weir_hub::Resume {
+        media_sequence: found.media_sequence,
+        discontinuity_sequence: found.discontinuity_sequence,
+        target_duration: found.target_duration,
+        utc: newest.and_then(|t| t.end_time).unwrap_or(now.utc),
+        decode_time_90k: newest.map_or(0, end_90k),
+        program_date_time: newest.and_then(|t| t.end_time),
+        tracks: found
+            .tracks
+            .iter()
+            .map(|t| weir_hub::ResumeTrack {
+                id: t.id,
+                config: (*t.config).clone(),
+                init_number: t.init,
+                end_time: i64::try_from(t.end_decode_time).unwrap_or(i64::MAX),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,48 @@
+//! Every maximum and wait of this crate.
+
+use std::time::Duration;
+
+/// A keep-alive connection without a request is closed after this.
+pub const IDLE_WAIT: Duration = Duration::from_secs(30);
+
+/// A request's head must be complete this long after its first byte.
+pub const HEAD_WAIT: Duration = Duration::from_secs(10);
+
+/// Bytes of a request body that are read over to keep the connection; a longer body closes
+/// it.
+pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+
+/// Largest piece of an answer that is sent under one deadline. A piece is a memory gather or
+/// a sendfile call; memory pieces are references, so this costs nothing.
+pub const SEND_PIECE_BYTES: u64 = 512 * 1024;
+
+/// Time to send one piece: 10 s for each 64 KiB (`protocols.md` §18).
+pub const SEND_PIECE_WAIT: Duration = Duration::from_secs(80);
+
+/// Longest time that a first request waits for content to come: below the 10 s after which
+/// hls.js gives up on a first byte.
+pub const HOLD_WAIT: Duration = Duration::from_secs(9);
+
+/// Requests that one worker holds at once. Each costs its connection and a task, below
+/// 4 KiB; beyond it the answer is an immediate 404 that tells clients to come back.
+pub const HELD_MAX: usize = 16_384;
+
+/// Muxed TS segments that one worker keeps, in bytes.
+pub const TS_CACHE_BYTES: usize = 32 << 20;
+
+/// TS segments that one worker muxes at once. Each holds its inputs and its output, about
+/// twice the segment: 6 MB each at 12 Mbit/s and 4 s.
+pub const TS_MUXING_MAX: usize = 4;
+
+/// Longest segment that is muxed to TS, in bytes of its tracks together.
+pub const TS_SEGMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// Rendered playlists that one worker keeps. A live playlist is below 4 KiB; a week's whole
+/// one 10 MiB.
+pub const PLAYLISTS_MAX: usize = 1024;
+
+/// Bytes of rendered playlists that one worker keeps.
+pub const PLAYLIST_BYTES_MAX: usize = 32 << 20;
+
+/// HTTP connections that one worker serves at once.
+pub const CONNECTIONS_PER_WORKER_MAX: usize = 65_536;

@@ -1,0 +1,206 @@
+//! Which resource a path names (`design.md` §6, Playback). Pure.
+//!
+//! ```text
+//! /{id}/manifest/video.m3u8            multivariant playlist; ?format=ts for TS
+//! /{id}/watch                          page with a player
+//! /{id}/{broadcast}/live/{t}.m3u8      media playlist that slides; {t} is a track id or `ts`
+//! /{id}/{broadcast}/vod/{t}.m3u8       media playlist of the whole
+//! /s/{key}/{track}/init-{n}.mp4        init section
+//! /s/{key}/{track}/{sequence}.m4s      segment, CMAF
+//! /s/{key}/ts/{sequence}.ts            segment, MPEG-TS
+//! /s/player/…                          the player's own files
+//! ```
+
+use weir_http::target::Path;
+use weir_media::TrackId;
+
+/// A resource, by the words of its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    /// Multivariant playlist of a stream.
+    Multivariant { id: &'a str },
+    /// Player page of a stream.
+    Watch { id: &'a str },
+    /// Media playlist of a broadcast.
+    Media {
+        id: &'a str,
+        broadcast: &'a str,
+        span: Span,
+        rendition: Rendition,
+    },
+    /// Immutable bytes, the same for every viewer.
+    Shared { key: &'a str, object: Object },
+    /// A file of the player, by name.
+    Asset { name: &'a str },
+}
+
+/// How much of a broadcast a media playlist lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Span {
+    /// The window; gains its end, never a head.
+    Live,
+    /// All that is recorded.
+    Vod,
+}
+
+/// What a media playlist lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Rendition {
+    /// One track as CMAF.
+    Track(TrackId),
+    /// Video and audio muxed as MPEG-TS.
+    Ts,
+}
+
+/// What `/s/{key}/` holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Object {
+    /// Init section of a track, by its number.
+    Init(TrackId, u32),
+    /// CMAF segment of a track, by its media sequence number.
+    Segment(TrackId, u64),
+    /// TS segment, by its media sequence number.
+    Ts(u64),
+}
+
+/// Path component under which the player's files stand; no key looks like it.
+const PLAYER: &str = "player";
+
+/// Finds the resource, or `None`: nothing has this path.
+pub(crate) fn route<'a>(path: &'a Path<'_>) -> Option<Route<'a>> {
+    let mut segments = path.segments();
+    let mut words = [""; 4];
+    let mut count = 0;
+    for word in segments.by_ref() {
+        *words.get_mut(count)? = word;
+        count += 1;
+    }
+    match words.get(..count)? {
+        ["s", PLAYER, name] => Some(Route::Asset { name }),
+        ["s", key, place, file] => Some(Route::Shared {
+            key,
+            object: object(place, file)?,
+        }),
+        ["s", ..] => None,
+        [id, "watch"] => Some(Route::Watch { id }),
+        [id, "manifest", "video.m3u8"] => Some(Route::Multivariant { id }),
+        [id, broadcast, span, file] => {
+            let span = match *span {
+                "live" => Span::Live,
+                "vod" => Span::Vod,
+                _ => return None,
+            };
+            let rendition = match file.strip_suffix(".m3u8")? {
+                "ts" => Rendition::Ts,
+                track => Rendition::Track(TrackId(number(track)?)),
+            };
+            Some(Route::Media {
+                id,
+                broadcast,
+                span,
+                rendition,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn object(place: &str, file: &str) -> Option<Object> {
+    if place == "ts" {
+        return Some(Object::Ts(number(file.strip_suffix(".ts")?)?));
+    }
+    let track = TrackId(number(place)?);
+    if let Some(init) = file.strip_prefix("init-") {
+        return Some(Object::Init(track, number(init.strip_suffix(".mp4")?)?));
+    }
+    Some(Object::Segment(track, number(file.strip_suffix(".m4s")?)?))
+}
+
+/// A decimal number in its one spelling: no sign, no leading zero.
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let canonical = text == "0" || !text.starts_with('0');
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if canonical && digits {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_each_kind() {
+        let cases = [
+            ("/a/manifest/video.m3u8", Route::Multivariant { id: "a" }),
+            ("/a/watch", Route::Watch { id: "a" }),
+            (
+                "/a/b/live/1.m3u8",
+                Route::Media {
+                    id: "a",
+                    broadcast: "b",
+                    span: Span::Live,
+                    rendition: Rendition::Track(TrackId(1)),
+                },
+            ),
+            (
+                "/a/b/vod/ts.m3u8",
+                Route::Media {
+                    id: "a",
+                    broadcast: "b",
+                    span: Span::Vod,
+                    rendition: Rendition::Ts,
+                },
+            ),
+            (
+                "/s/k/1/init-0.mp4",
+                Route::Shared {
+                    key: "k",
+                    object: Object::Init(TrackId(1), 0),
+                },
+            ),
+            (
+                "/s/k/2/77.m4s",
+                Route::Shared {
+                    key: "k",
+                    object: Object::Segment(TrackId(2), 77),
+                },
+            ),
+            (
+                "/s/k/ts/77.ts",
+                Route::Shared {
+                    key: "k",
+                    object: Object::Ts(77),
+                },
+            ),
+            ("/s/player/x.js", Route::Asset { name: "x.js" }),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(route(&Path::parse(path).unwrap()), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_nothing() {
+        for path in [
+            "/",
+            "/a",
+            "/a/",
+            "/s",
+            "/s/k",
+            "/a/b/live/1.mp4",
+            "/a/b/dvr/1.m3u8",
+            "/a/b/live/01.m3u8",
+            "/a/b/live/+1.m3u8",
+            "/a/b/live/99999999.m3u8",
+            "/s/k/ts/77.m4s",
+            "/s/k/1/init-.mp4",
+            "/s/k/1/77.m4s/x",
+            "/a/b/c/d/e",
+        ] {
+            assert_eq!(route(&Path::parse(path).unwrap()), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The command line.
+
+use crate::config::{Flags, REFERENCE, Settings};
+use crate::{demo, server};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use weir_auth::key::Secret;
+
+/// Live streaming on your own machine: RTMP in, HLS out, in one program.
+///
+/// Start with `weir demo`, then open the address it prints.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    ///
+    /// Encoders publish to rtmp://HOST/live with the stream key of an input; viewers open
+    /// http://HOST:8080/NAME/watch, or any HLS player
+    /// http://HOST:8080/NAME/manifest/video.m3u8. Every flag is also a key of the
+    /// configuration file: see `weir config print`.
+    #[command(verbatim_doc_comment)]
+    Serve(Flags),
+    /// Run the server with a built-in publisher, to see a live stream at once
+    ///
+    /// Publishes a moving picture with a clock, and a tone, as the stream `clock`. Keeps one
+    /// hour of it. Takes the same flags as `serve`.
+    #[command(verbatim_doc_comment)]
+    Demo(Flags),
+    /// Print or check the configuration, or make a stream key
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the commented reference configuration
+    Print,
+    /// Say what is wrong with a configuration file, with line numbers
+    Check {
+        /// The file
+        #[arg(long, value_name = "FILE", default_value = "weir.toml")]
+        config: PathBuf,
+    },
+    /// Make a random stream key, and the hash that goes into the configuration
+    Key,
+}
+
+/// Runs what the command line asks for.
+pub fn run() -> Result<(), String> {
+    match Cli::parse().command {
+        Command::Serve(flags) => server::run(&Settings::load(&flags)?),
+        Command::Demo(flags) => demo::run(flags),
+        Command::Config(ConfigCommand::Print) => {
+            print!("{REFERENCE}");
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Check { config }) => {
+            let flags = Flags {
+                config: Some(config.clone()),
+                ..Flags::default()
+            };
+            let settings = Settings::load(&flags)?;
+            server::policy(&settings, Vec::new())?;
+            println!("{} is fine", config.display());
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Key) => {
+            let key = Secret::generate().map_err(|e| e.to_string())?;
+            println!("stream key (for the encoder):     {}", key.expose());
+            println!("key_hash (for the configuration): {}", key.hash());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn open_is_a_flag_without_a_value() {
+        let cli = Cli::try_parse_from(["weir", "serve", "--open", "--http", "off"]).unwrap();
+        let Command::Serve(flags) = cli.command else {
+            panic!("not serve")
+        };
+        assert_eq!(flags.open, Some(true));
+        assert_eq!(flags.http.unwrap().0, weir_net::Address::Off);
+    }
+}

@@ -1,0 +1,241 @@
+//! Configuration: defaults, then `weir.toml`, then the environment, then flags.
+
+mod file;
+mod value;
+
+pub use file::{FileConfig, InputEntry};
+pub use value::{Listen, LogFormat, Span};
+
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The commented reference: every key with its unit and default.
+pub const REFERENCE: &str = include_str!("../../../docs/weir.toml");
+
+/// Declares every setting once: its flag, environment variable, key and default.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $key:ident: $kind:ty = $default:expr, $env:literal, $metavar:literal $(, $arg:ident = $value:expr)*;)+) => {
+        /// Flags of `serve` and `demo`. Every flag is also a key of `weir.toml` and an
+        /// environment variable; a flag wins over the environment, that over the file.
+        #[derive(Debug, Default, Clone, Args)]
+        pub struct Flags {
+            /// Configuration file; its keys are those of `weir config print`
+            #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+            pub config: Option<PathBuf>,
+            $($(#[doc = $doc])+
+            #[arg(long, env = $env, value_name = $metavar $(, $arg = $value)*)]
+            pub $key: Option<$kind>,)+
+        }
+
+        /// The settings that hold, wherever they came from.
+        #[derive(Debug, Clone)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $key: $kind,)+
+            /// Who may publish (`[[input]]`).
+            pub inputs: Vec<InputEntry>,
+        }
+
+        impl Settings {
+            /// Merges flags (environment included) over the file over the defaults.
+            fn merge(flags: &Flags, file: FileConfig) -> Self {
+                Self {
+                    $($key: flags.$key.clone().or(file.$key).unwrap_or_else(|| $default),)+
+                    inputs: file.input,
+                }
+            }
+        }
+
+        impl FileConfig {
+            /// Every key of the file but `input`, with its default as the file writes it.
+            #[cfg(test)]
+            fn defaults() -> Vec<(&'static str, String)> {
+                vec![$((stringify!($key), { let v: $kind = $default; text(&v) })),+]
+            }
+        }
+    };
+}
+
+settings! {
+    /// Data directory: recordings, secrets; made when missing
+    data: PathBuf = PathBuf::from("weir-data"), "WEIR_DATA", "DIR";
+    /// Let any key publish as a stream of that name (for first use and tests)
+    open: bool = false, "WEIR_OPEN", "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true";
+    /// Written atomically once all listeners are bound: JSON with pid, data and addresses
+    ready_file: PathBuf = PathBuf::new(), "WEIR_READY_FILE", "FILE";
+    /// Playback over HTTP: IP:PORT (0 picks a free port) or off
+    http: Listen = listen("[::]:8080"), "WEIR_HTTP", "ADDR";
+    /// Metrics and health: IP:PORT or off; keep it on loopback
+    api: Listen = listen("127.0.0.1:8081"), "WEIR_API", "ADDR";
+    /// RTMP ingest: IP:PORT or off
+    rtmp: Listen = listen("[::]:1935"), "WEIR_RTMP", "ADDR";
+    /// Worker threads, each pinned to a core; 0 is one per core
+    workers: usize = 0, "WEIR_WORKERS", "N";
+    /// Target duration of a segment, 1s to 10s
+    segment: Span = seconds(4), "WEIR_SEGMENT", "TIME";
+    /// Target duration of a part (chunk), 100ms to 2s
+    part: Span = Span(Duration::from_millis(500)), "WEIR_PART", "TIME";
+    /// Length of the live playlist, at least three segments
+    window: Span = seconds(60), "WEIR_WINDOW", "TIME";
+    /// How long recordings are kept
+    keep: Span = seconds(7 * 86_400), "WEIR_KEEP", "TIME";
+    /// How long a publisher may be gone before its broadcast ends
+    grace: Span = seconds(15), "WEIR_GRACE", "TIME";
+    /// What to log, by level or by target: error, warn, info, debug, weir_rtmp=debug,info
+    log: String = "info".into(), "WEIR_LOG", "FILTER";
+    /// How log lines look: text or json
+    log_format: LogFormat = LogFormat::Text, "WEIR_LOG_FORMAT", "FORMAT";
+}
+
+impl Settings {
+    /// Reads the file that the flags name, if any, and merges.
+    ///
+    /// # Errors
+    /// A text for the operator: which file, line and key, and what is wrong.
+    pub fn load(flags: &Flags) -> Result<Self, String> {
+        let file = match &flags.config {
+            Some(path) => FileConfig::read(path)?,
+            None => FileConfig::default(),
+        };
+        let settings = Self::merge(flags, file);
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Rules that one value alone cannot break.
+    fn check(&self) -> Result<(), String> {
+        let within = |key, span: Span, min: u64, max: u64| {
+            let ms = u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
+            if (min..=max).contains(&ms) {
+                return Ok(());
+            }
+            let show = |ms| Span(Duration::from_millis(ms));
+            Err(format!(
+                "{key} = {span} is outside {} to {}",
+                show(min),
+                show(max)
+            ))
+        };
+        within("segment", self.segment, 1000, 10_000)?;
+        within("part", self.part, 100, 2000)?;
+        within("window", self.window, 3000, 86_400_000)?;
+        within("grace", self.grace, 0, 3_600_000)?;
+        within("keep", self.keep, 60_000, u64::MAX)?;
+        if self.window.0 < self.segment.0 * 3 {
+            return Err(format!(
+                "window = {} is shorter than three segments of {} (RFC 8216 §6.2.2)",
+                self.window, self.segment
+            ));
+        }
+        if self.part.0 > self.segment.0 {
+            return Err(format!(
+                "part = {} is longer than segment = {}",
+                self.part, self.segment
+            ));
+        }
+        if self.workers > 256 {
+            return Err(format!("workers = {} is more than 256", self.workers));
+        }
+        for (key, path) in [("data", &self.data)] {
+            if path.as_os_str().is_empty() {
+                return Err(format!("{key} is empty"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The ready file, if one was asked for.
+    pub fn ready_file(&self) -> Option<&Path> {
+        (!self.ready_file.as_os_str().is_empty()).then_some(self.ready_file.as_path())
+    }
+}
+
+fn seconds(n: u64) -> Span {
+    Span(Duration::from_secs(n))
+}
+
+/// Defaults are constants of this file; the tests parse each of them.
+fn listen(text: &str) -> Listen {
+    text.parse().unwrap_or(Listen(weir_net::Address::Off))
+}
+
+#[cfg(test)]
+fn text(value: &dyn std::any::Any) -> String {
+    if let Some(v) = value.downcast_ref::<PathBuf>() {
+        format!("{:?}", v.display().to_string())
+    } else if let Some(v) = value.downcast_ref::<String>() {
+        format!("{v:?}")
+    } else if let Some(v) = value.downcast_ref::<Listen>() {
+        format!("\"{v}\"")
+    } else if let Some(v) = value.downcast_ref::<Span>() {
+        format!("\"{v}\"")
+    } else if let Some(v) = value.downcast_ref::<LogFormat>() {
+        format!("\"{v}\"")
+    } else if let Some(v) = value.downcast_ref::<bool>() {
+        v.to_string()
+    } else {
+        value
+            .downcast_ref::<usize>()
+            .map(ToString::to_string)
+            .unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_names_every_key_with_its_default() {
+        for (key, default) in FileConfig::defaults() {
+            let line = format!("#{key} = {default}");
+            assert!(
+                REFERENCE.lines().any(|l| l == line),
+                "docs/weir.toml lacks {line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_reference_is_valid_with_every_key_set() {
+        let all: String = REFERENCE
+            .lines()
+            .map(|l| match l.strip_prefix('#') {
+                Some(key) if !key.starts_with(' ') && !key.is_empty() => format!("{key}\n"),
+                _ => format!("{l}\n"),
+            })
+            .collect();
+        let file = FileConfig::parse(&all, "docs/weir.toml").unwrap();
+        let settings = Settings::merge(&Flags::default(), file);
+        settings.check().unwrap();
+        assert_eq!(settings.inputs.len(), 1);
+        assert_eq!(settings.segment, seconds(4));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file = FileConfig::parse("segment = \"2s\"\npart = \"200ms\"", "f").unwrap();
+        let flags = Flags {
+            segment: Some(seconds(6)),
+            ..Flags::default()
+        };
+        let settings = Settings::merge(&flags, file);
+        assert_eq!(settings.segment, seconds(6));
+        assert_eq!(settings.part, Span(Duration::from_millis(200)));
+        assert_eq!(settings.grace, seconds(15));
+    }
+
+    #[test]
+    fn rules_between_values_are_checked() {
+        let with = |text: &str| {
+            let file = FileConfig::parse(text, "f").unwrap();
+            Settings::merge(&Flags::default(), file)
+                .check()
+                .unwrap_err()
+        };
+        assert!(with("segment = \"30s\"").contains("outside 1s to 10s"));
+        assert!(with("window = \"10s\"").contains("three segments"));
+        assert!(with("workers = 1000").contains("256"));
+    }
+}

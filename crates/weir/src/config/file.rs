@@ -1,0 +1,90 @@
+//! `weir.toml`.
+
+use super::value::{Listen, LogFormat, Span};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Longest configuration file, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// One `[[input]]`: a name under which may be published, and the hash of its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputEntry {
+    /// Name of the stream that the key publishes.
+    pub name: String,
+    /// `sha256:` and 64 hex digits, as `weir config key` prints.
+    pub key_hash: String,
+}
+
+/// The file as it is written: every key optional, unknown keys refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(
+    missing_docs,
+    reason = "each key is documented where Settings declares it"
+)]
+pub struct FileConfig {
+    pub data: Option<PathBuf>,
+    pub open: Option<bool>,
+    pub ready_file: Option<PathBuf>,
+    pub http: Option<Listen>,
+    pub api: Option<Listen>,
+    pub rtmp: Option<Listen>,
+    pub workers: Option<usize>,
+    pub segment: Option<Span>,
+    pub part: Option<Span>,
+    pub window: Option<Span>,
+    pub keep: Option<Span>,
+    pub grace: Option<Span>,
+    pub log: Option<String>,
+    pub log_format: Option<LogFormat>,
+    #[serde(default)]
+    pub input: Vec<InputEntry>,
+}
+
+impl FileConfig {
+    /// Reads and parses a file.
+    ///
+    /// # Errors
+    /// A text naming the file, and the line and key if the content is wrong.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let failed = |e: std::io::Error| format!("cannot read configuration {shown}: {e}");
+        let len = std::fs::metadata(path).map_err(failed)?.len();
+        if len > FILE_BYTES_MAX {
+            return Err(format!("configuration {shown} is longer than 1 MiB"));
+        }
+        Self::parse(
+            &std::fs::read_to_string(path).map_err(failed)?,
+            &shown.to_string(),
+        )
+    }
+
+    /// Parses the text of a file called `name`.
+    ///
+    /// # Errors
+    /// As [`FileConfig::read`].
+    pub fn parse(text: &str, name: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|e| format!("configuration {name}: {e}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_file_line_and_key() {
+        let wrong = |text| FileConfig::parse(text, "weir.toml").unwrap_err();
+        let e = wrong("open = true\nsegmnt = \"4s\"\n");
+        assert!(
+            e.contains("weir.toml") && e.contains("line 2") && e.contains("segmnt"),
+            "{e}"
+        );
+        let e = wrong("\n\nsegment = \"4 seconds\"\n");
+        assert!(e.contains("line 3") && e.contains("500ms"), "{e}");
+        let e = wrong("[[input]]\nname = \"a\"\n");
+        assert!(e.contains("key_hash"), "{e}");
+    }
+}

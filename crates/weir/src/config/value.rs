@@ -1,0 +1,154 @@
+//! Typed values of the configuration, one parser for flag, environment and file.
+
+use serde::Deserialize;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+use weir_net::Address;
+
+/// A length of time, written with a unit: `500ms`, `4s`, `15m`, `12h`, `7d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => {
+                return Err(format!(
+                    "{text:?} is not a length of time such as 500ms, 4s or 7d"
+                ));
+            }
+        };
+        let too_long = || format!("{text:?} is longer than 100 years");
+        let number: u64 = number.parse().map_err(|_| too_long())?;
+        let ms = number
+            .checked_mul(unit_ms)
+            .filter(|&ms| ms <= 36_500 * 86_400_000);
+        Ok(Self(Duration::from_millis(ms.ok_or_else(too_long)?)))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0.as_millis();
+        let units = [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1000, "s"),
+            (1, "ms"),
+        ];
+        let fits = units
+            .iter()
+            .find(|(unit, _)| ms >= *unit && ms.is_multiple_of(*unit));
+        match fits {
+            Some((unit, name)) => write!(f, "{}{name}", ms / unit),
+            None => f.write_str("0s"),
+        }
+    }
+}
+
+/// Where a listener binds: `IP:PORT`, port 0 for a free one, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen(pub Address);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|e: weir_net::Error| e.to_string())
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One readable line per event.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("{text:?} is neither \"text\" nor \"json\"")),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// Lets serde read a value by its `FromStr`, so that an error carries its line.
+macro_rules! from_text {
+    ($($name:ty),+) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+from_text!(Span, Listen, LogFormat);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_round_trip() {
+        for text in ["500ms", "4s", "90s", "15m", "12h", "7d", "0s"] {
+            let span: Span = text.parse().unwrap();
+            let back: Span = span.to_string().parse().unwrap();
+            assert_eq!(span, back, "{text}");
+        }
+        assert_eq!("90s".parse::<Span>().unwrap().0, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        for bad in [
+            "",
+            "4",
+            "s",
+            "4 s",
+            "-4s",
+            "4.5s",
+            "99999999999999999999s",
+            "40000d",
+        ] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+        assert!("localhost:80".parse::<Listen>().is_err());
+        assert!("127.0.0.1".parse::<Listen>().is_err());
+        assert_eq!("off".parse::<Listen>().unwrap(), Listen(Address::Off));
+    }
+}

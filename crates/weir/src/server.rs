@@ -1,0 +1,354 @@
+//! The whole server: wiring, signals, the drain at the end.
+
+use crate::config::{Listen, Settings};
+use crate::ready::{self, Ready};
+use crate::worker::{Parts, Worker};
+use crate::{logging, metrics};
+use prometheus_client::registry::Registry;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tracing::{info, warn};
+use weir_auth::key::KeyHash;
+use weir_auth::policy::{Input, Policy};
+use weir_auth::secrets::{DEMO_INPUT, Secrets};
+use weir_live::{Handoff, Shared};
+use weir_media::StreamName;
+use weir_store::{DiskSpace, Library, LibraryConfig};
+
+/// Streams with news that one worker has not looked at yet. A name that does not fit is
+/// dropped: its waiters look again when their time is up.
+const NEWS_QUEUED_MAX: usize = 4096;
+
+/// How often retention looks at age and free disk.
+const RETENTION_TICK: Duration = Duration::from_secs(10);
+
+/// A running server.
+pub struct Server {
+    /// Where it listens and stores.
+    pub ready: Ready,
+    /// The stream key of the input `demo`.
+    pub demo_key: String,
+    workers: Vec<Worker>,
+    stops: Vec<weir_ring::Sender<()>>,
+    is_ready: Arc<AtomicBool>,
+    control: tokio::runtime::Runtime,
+}
+
+/// Runs `weir serve`.
+///
+/// # Errors
+/// A text for the operator: what failed and what to do.
+pub fn run(settings: &Settings) -> Result<(), String> {
+    logging::start(settings)?;
+    let server = Server::start(settings, Vec::new())?;
+    server.announce();
+    server.run_until_signal()
+}
+
+/// The publish policy of the settings, with `more` inputs.
+///
+/// # Errors
+/// A text that names the input at fault.
+pub fn policy(settings: &Settings, more: Vec<Input>) -> Result<Policy, String> {
+    let mut inputs = more;
+    for (i, entry) in settings.inputs.iter().enumerate() {
+        let at = |e: &dyn std::fmt::Display| format!("[[input]] number {}: {e}", i + 1);
+        let name = StreamName::parse(&entry.name).map_err(|e| at(&e))?;
+        let key: KeyHash = entry.key_hash.parse().map_err(|e| at(&e))?;
+        // An input of the operator's replaces the one that the first start made.
+        inputs.retain(|input| input.name != name || input.name.as_str() != DEMO_INPUT);
+        inputs.push(Input { name, key });
+    }
+    Policy::new(settings.open, inputs).map_err(|e| e.to_string())
+}
+
+impl Server {
+    /// Starts everything; returns once all listeners are bound and all workers run. `inputs`
+    /// may be published besides those of the settings.
+    ///
+    /// # Errors
+    /// A text for the operator: what failed and what to do.
+    pub fn start(settings: &Settings, inputs: Vec<Input>) -> Result<Self, String> {
+        raise_file_limit();
+        weir_ring::probe().map_err(|e| e.to_string())?;
+        let library = open_library(settings)?;
+        let secrets =
+            Secrets::load_or_create(&settings.data.join("secrets")).map_err(|e| e.to_string())?;
+        let mut inputs = inputs;
+        let demo = StreamName::parse(DEMO_INPUT).map_err(|e| e.to_string())?;
+        inputs.push(Input {
+            name: demo,
+            key: secrets.demo_key.hash(),
+        });
+        let policy = policy(settings, inputs)?;
+        if policy.is_open() {
+            warn!("open: whoever reaches the RTMP port can publish under any name");
+        }
+        let cpus = processors(settings.workers);
+        let listeners = Listeners::bind(settings, cpus.len())?;
+        let ready = listeners.ready(absolute(settings));
+        let mut registry = Registry::with_prefix("weir");
+        metrics::register(&mut registry, library.clone());
+        let api = listeners
+            .api
+            .first()
+            .map(TcpListener::try_clone)
+            .transpose();
+        let api = api.map_err(|e| format!("cannot use the api listener: {e}"))?;
+        let hub = weir_hub::StreamConfig {
+            segment: settings.segment.0,
+            part: settings.part.0,
+            ..weir_hub::StreamConfig::default()
+        };
+        let shared = Shared::new(library.clone(), policy, hub, settings.grace.0, cpus.len());
+        let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry)?;
+        let is_ready = Arc::new(AtomicBool::new(true));
+        let control = start_control(api, registry, is_ready.clone(), library)?;
+        if let Some(path) = settings.ready_file() {
+            let failed = |e| format!("cannot write ready file {}: {e}", path.display());
+            ready.write(path).map_err(failed)?;
+        }
+        ready::notify("READY=1");
+        let demo_key = secrets.demo_key.expose().to_owned();
+        if secrets.is_new {
+            info!(
+                "made an API token and the input {DEMO_INPUT:?} in {}/secrets",
+                ready.data
+            );
+        }
+        Ok(Self {
+            ready,
+            demo_key,
+            workers,
+            stops,
+            is_ready,
+            control,
+        })
+    }
+
+    /// Logs where everything is.
+    fn announce(&self) {
+        let ready = &self.ready;
+        info!(
+            data = ready.data,
+            workers = self.workers.len(),
+            "weir {}",
+            env!("CARGO_PKG_VERSION")
+        );
+        if let Some(rtmp) = &ready.rtmp {
+            info!("publish to rtmp://{rtmp}/live with the stream key of an input");
+        }
+        if let Some(http) = &ready.http {
+            info!("watch at http://{http}/NAME/watch or /NAME/manifest/video.m3u8");
+        }
+        if let Some(api) = &ready.api {
+            info!("metrics at http://{api}/metrics");
+        }
+    }
+
+    /// Waits for SIGTERM or SIGINT, then drains: open segments are closed and written, and
+    /// everything ends.
+    ///
+    /// # Errors
+    /// If the signals cannot be listened for.
+    pub fn run_until_signal(self) -> Result<(), String> {
+        self.control
+            .block_on(signal())
+            .map_err(|e| format!("cannot listen for signals: {e}"))?;
+        info!("stopping");
+        self.is_ready.store(false, Ordering::Release);
+        ready::notify("STOPPING=1");
+        drop(self.stops);
+        for worker in self.workers {
+            worker.join();
+        }
+        self.control.shutdown_background();
+        info!("stopped");
+        Ok(())
+    }
+}
+
+async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// The sockets of all listeners, one per worker but for `api`; none where one is off.
+struct Listeners {
+    rtmp: Vec<TcpListener>,
+    http: Vec<TcpListener>,
+    api: Vec<TcpListener>,
+}
+
+impl Listeners {
+    fn bind(settings: &Settings, workers: usize) -> Result<Self, String> {
+        Ok(Self {
+            rtmp: bind(settings.rtmp, workers, "rtmp")?,
+            http: bind(settings.http, workers, "http")?,
+            api: bind(settings.api, 1, "api")?,
+        })
+    }
+
+    fn ready(&self, data: String) -> Ready {
+        Ready {
+            pid: std::process::id(),
+            data,
+            http: local(&self.http),
+            api: local(&self.api),
+            rtmp: local(&self.rtmp),
+        }
+    }
+}
+
+/// The workers, and what stops each.
+type Workers = (Vec<Worker>, Vec<weir_ring::Sender<()>>);
+
+fn start_workers(
+    (shared, handoffs): (Arc<Shared>, Vec<weir_ring::Receiver<Handoff>>),
+    listeners: Listeners,
+    cpus: Vec<Option<usize>>,
+    registry: &mut Registry,
+) -> Result<Workers, String> {
+    let http_counters = weir_serve::Counters::default();
+    shared.counters.register(registry);
+    http_counters.register(registry);
+    let (mut rtmp, mut http) = (listeners.rtmp.into_iter(), listeners.http.into_iter());
+    let (mut workers, mut stops) = (Vec::new(), Vec::new());
+    for (index, (cpu, handoffs)) in cpus.into_iter().zip(handoffs).enumerate() {
+        let (stop, stopped) = weir_ring::channel(1);
+        let (news, news_queue) = weir_ring::channel::<StreamName>(NEWS_QUEUED_MAX);
+        let wake = Box::new(move |name| drop(news.try_send(name)));
+        shared
+            .library
+            .register_worker(index, wake)
+            .map_err(|e| e.to_string())?;
+        workers.push(Worker::start(Parts {
+            index,
+            cpu,
+            shared: shared.clone(),
+            http_counters: http_counters.clone(),
+            rtmp: rtmp.next(),
+            http: http.next(),
+            handoffs,
+            news: news_queue,
+            stop: stopped,
+        })?);
+        stops.push(stop);
+    }
+    shared.resume_all();
+    Ok((workers, stops))
+}
+
+/// Starts the control plane: the api listener and retention.
+fn start_control(
+    api: Option<TcpListener>,
+    registry: Registry,
+    is_ready: Arc<AtomicBool>,
+    library: Arc<Library>,
+) -> Result<tokio::runtime::Runtime, String> {
+    let control = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start the control plane: {e}"))?;
+    if let Some(listener) = api {
+        let api = weir_api::Api::new(Arc::new(registry), is_ready);
+        control.spawn(async move {
+            if let Err(e) = api.serve(listener).await {
+                warn!("the api listener ends: {e}");
+            }
+        });
+    }
+    control.spawn_blocking(move || retain_forever(&library));
+    Ok(control)
+}
+
+fn open_library(settings: &Settings) -> Result<Arc<Library>, String> {
+    let mut config = LibraryConfig::new(&settings.data);
+    config.window = settings.window.0;
+    config.keep = Some(settings.keep.0);
+    Library::open(config, weir_live::clock::now()).map_err(|e| e.to_string())
+}
+
+/// Deletes what is too old, or what the disk has no room for; runs as long as the program.
+fn retain_forever(library: &Library) {
+    loop {
+        std::thread::sleep(RETENTION_TICK);
+        let data = &library.config().data;
+        let disk = match rustix::fs::statvfs(data) {
+            Ok(stat) => DiskSpace {
+                free: stat.f_bavail.saturating_mul(stat.f_frsize),
+                total: stat.f_blocks.saturating_mul(stat.f_frsize),
+            },
+            Err(e) => {
+                warn!(
+                    "cannot tell how full the disk of {} is: {e}",
+                    data.display()
+                );
+                continue;
+            }
+        };
+        for gone in library.retain(weir_live::clock::now(), disk) {
+            let end = gone.end.to_rfc3339();
+            info!(stream = %gone.name, broadcast = %gone.broadcast, end, bytes = gone.bytes, "deleted");
+        }
+    }
+}
+
+/// The processors that this process may run on, one per worker; `None` is not pinned, where
+/// there are more workers than processors.
+fn processors(workers: usize) -> Vec<Option<usize>> {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else {
+        return vec![None; workers.max(1)];
+    };
+    let allowed: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|&cpu| set.is_set(cpu))
+        .collect();
+    let count = if workers == 0 {
+        allowed.len().max(1)
+    } else {
+        workers
+    };
+    (0..count).map(|i| allowed.get(i).copied()).collect()
+}
+
+/// Every connection and log file is a descriptor: takes as many as the hard limit allows.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(e) = setrlimit(Resource::Nofile, wanted) {
+        warn!("cannot raise the limit of open files: {e}");
+    }
+}
+
+fn bind(listen: Listen, count: usize, flag: &'static str) -> Result<Vec<TcpListener>, String> {
+    match listen.0.socket() {
+        Some(address) => weir_net::bind(address, count, flag).map_err(|e| e.to_string()),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn local(listeners: &[TcpListener]) -> Option<String> {
+    let address: SocketAddr = listeners.first()?.local_addr().ok()?;
+    Some(address.to_string())
+}
+
+fn absolute(settings: &Settings) -> String {
+    let path = std::fs::canonicalize(&settings.data).unwrap_or_else(|_| settings.data.clone());
+    path.display().to_string()
+}
