@@ -16,6 +16,9 @@ const SEGMENTS: u64 = 150_000;
 const PARTS: u32 = 8;
 const STREAMS: u64 = 50;
 
+/// CPU time used so far.
+type CpuClock = fn() -> Duration;
+
 /// CPU time from a `schedstat` file.
 fn spent(path: &std::path::Path) -> Duration {
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -43,12 +46,7 @@ async fn listed(broadcast: &Broadcast, at: u64) {
 
 /// Appends `count` chunks, spread over the streams of a worker, eight to a segment, and waits
 /// for each segment to be listed.
-async fn publish(
-    library: &Arc<Library>,
-    payload: usize,
-    count: u64,
-    cpu: fn() -> Duration,
-) -> Duration {
+async fn publish(library: &Arc<Library>, payload: usize, count: u64, cpu: CpuClock) -> Duration {
     let mut writers = Vec::new();
     for i in 0..STREAMS {
         let stream = name(&format!("s{payload}-{i}"));
@@ -102,7 +100,7 @@ fn append(c: &mut Criterion) {
     for payload in [6_200, 62_000] {
         let size = payload * 5 / 1000;
         group.throughput(Throughput::Bytes(payload as u64 * 5));
-        let clocks: [(&str, fn() -> Duration); 2] =
+        let clocks: [(&str, CpuClock); 2] =
             [("all threads", cpu_of_all), ("the worker", cpu_of_worker)];
         for (whose, cpu) in clocks {
             group.bench_function(format!("{size} KB, CPU of {whose}"), |b| {
