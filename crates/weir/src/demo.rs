@@ -196,7 +196,7 @@ impl Publisher {
             .socket
             .set_read_timeout(Some(ANSWER_WAIT))
             .map_err(|e| e.to_string())?;
-        while !publisher.exchange()? {
+        while !publisher.answer()? {
             if Instant::now() > deadline {
                 return Err("the server did not answer in time".into());
             }
@@ -223,13 +223,15 @@ impl Publisher {
         });
     }
 
-    /// Sends what there is to send, and takes what came; whether publishing has begun now.
-    fn exchange(&mut self) -> Result<bool, String> {
+    /// Takes what came, and sends what there is to send. The socket does not block.
+    fn exchange(&mut self) -> Result<(), String> {
+        self.receive(&mut [0; 4096])?;
+        self.answer().map(drop)
+    }
+
+    /// Sends what there is to send; whether publishing has begun now.
+    fn answer(&mut self) -> Result<bool, String> {
         let mut began = false;
-        if self.session.is_publishing() {
-            let mut bytes = [0; 4096];
-            self.receive(&mut bytes)?;
-        }
         loop {
             match self.session.poll_output() {
                 Output::Transmit(bytes) => self.send(&bytes)?,

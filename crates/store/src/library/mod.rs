@@ -22,6 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use weir_media::{Now, StreamName, Utc};
 
+/// Unit in which the discontinuity sequence of a new broadcast follows the clock.
+const SECONDS_PER_DAY: u64 = 86_400;
+
 /// Called on the thread of a writer, to tell a worker that a stream has news.
 type Wake = Box<dyn Fn(StreamName) + Send + Sync>;
 
@@ -120,13 +123,16 @@ impl Library {
     }
 
     /// Where the numbers of a new broadcast start: above all that its name ever had, and
-    /// not below the time in seconds, so that even a lost disk does not rewind.
+    /// not below the time, so that even a lost disk does not rewind: in seconds for
+    /// segments, in days for discontinuities.
     #[must_use]
     pub fn next_sequence(&self, name: &StreamName, now: Utc) -> Start {
         let seconds = now.seconds();
         let mut start = Start {
             media_sequence: seconds,
-            discontinuity_sequence: seconds,
+            // Not seconds: hls.js 1.7 keeps an array with one place per discontinuity, and
+            // walks it from 0. At 1.8e9 places it hangs; at 2e4 nobody notices.
+            discontinuity_sequence: seconds / SECONDS_PER_DAY,
         };
         if let Some(entry) = self.stream(name.as_str()) {
             for broadcast in &*entry.broadcasts() {
