@@ -29,3 +29,12 @@ pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
 
 /// Bytes written towards a publisher in one go before the queue is flushed.
 pub const TRANSMIT_BATCH_MAX: usize = 64;
+
+/// How long a connection that is closed is read from, so that the last answer arrives.
+pub const LINGER_WAIT: Duration = Duration::from_secs(2);
+
+/// Bytes that are read meanwhile and thrown away.
+pub const LINGER_BYTES_MAX: usize = 1 << 20;
+
+/// Events of one stream that are logged at once; then one a second. All are counted.
+pub const EVENTS_LOGGED_BURST: u32 = 20;

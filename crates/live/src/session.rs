@@ -1,13 +1,16 @@
 //! Drives one RTMP connection: bytes into the machine, its answers out, its events to the
 //! stream.
 
+use crate::budget::Budget;
 use crate::clock;
-use crate::limits::{CONFIG_CHANGES_BURST, SEND_WAIT, TRANSMIT_BATCH_MAX};
+use crate::limits::{
+    CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, SEND_WAIT, TRANSMIT_BATCH_MAX,
+};
 use crate::stream::Lease;
 use crate::worker::Live;
 use bytes::Bytes;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 use tracing::{debug, info, warn};
 use weir_auth::Refusal as AuthRefusal;
@@ -162,6 +165,7 @@ impl Session {
                     continue;
                 }
                 Ok(Drained::Close) => {
+                    let _ = weir_ring::timeout(LINGER_WAIT, linger(&mut stream)).await;
                     stream.close().await;
                     return End::Closed;
                 }
@@ -175,6 +179,14 @@ impl Session {
 
     /// Waits for bytes, the machine's deadline or a newer publisher.
     async fn receive(&mut self, stream: &mut TcpStream, deadline: Option<Mono>) -> Option<End> {
+        // A newer publisher may have come while this session was not waiting for it.
+        if self
+            .publishing
+            .as_ref()
+            .is_some_and(|lease| !lease.is_current())
+        {
+            return Some(End::Closed);
+        }
         let wait = deadline.map_or(Duration::from_secs(3600), clock::until);
         let evicted = async {
             match &self.publishing {
@@ -261,6 +273,7 @@ impl Session {
         why: &dyn fmt::Display,
     ) {
         self.live.shared().counters.refuse(reason);
+        self.live.note_refusal(self.peer.ip());
         warn!(connection = self.connection, peer = %self.peer, "publish refused: {why}");
         self.machine.refuse_publish(stream_id, answer);
     }
@@ -402,6 +415,21 @@ enum Drained {
     Close,
 }
 
+/// Ends our side and reads the peer's to its end: bytes that were never read would turn the
+/// close into a reset, which can take the last answer with it.
+async fn linger(stream: &mut TcpStream) {
+    if stream.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let mut read = 0;
+    while read < LINGER_BYTES_MAX {
+        match stream.recv().await {
+            Ok(Some(bytes)) => read += bytes.len(),
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
 async fn send(stream: &mut TcpStream, answers: &mut Vec<Bytes>) -> Result<(), End> {
     if answers.is_empty() {
         return Ok(());
@@ -411,51 +439,5 @@ async fn send(stream: &mut TcpStream, answers: &mut Vec<Bytes>) -> Result<(), En
         Ok(Ok(())) => Ok(()),
         Ok(Err(e)) => Err(End::Fault("socket", e.to_string())),
         Err(_) => Err(End::Fault("stalled", "the peer takes no answers".into())),
-    }
-}
-
-/// A token bucket of one token a second.
-struct Budget {
-    burst: u32,
-    left: u32,
-    filled: Mono,
-}
-
-impl Budget {
-    fn new(burst: u32, now: Mono) -> Self {
-        Self {
-            burst,
-            left: burst,
-            filled: now,
-        }
-    }
-
-    /// Takes a token; false if there is none.
-    fn take(&mut self, now: Mono) -> bool {
-        let seconds = now.since(self.filled).as_secs();
-        if seconds > 0 {
-            self.left = self
-                .left
-                .saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX));
-            self.left = self.left.min(self.burst);
-            self.filled = self.filled + Duration::from_secs(seconds);
-        }
-        let had = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        had
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_budget_refills_by_one_a_second() {
-        let mut budget = Budget::new(2, Mono(0));
-        assert!(budget.take(Mono(0)) && budget.take(Mono(0)) && !budget.take(Mono(900_000)));
-        assert!(budget.take(Mono(1_000_000)) && !budget.take(Mono(1_900_000)));
-        assert!(budget.take(Mono(100_000_000)) && budget.take(Mono(100_000_000)));
-        assert!(!budget.take(Mono(100_000_000)));
     }
 }

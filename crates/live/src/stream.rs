@@ -1,9 +1,11 @@
 //! One stream on the worker that owns it: the hub machine, the log writer, and who feeds
 //! them.
 
+use crate::budget::Budget;
 use crate::clock;
 use crate::counters::Counters;
 use crate::events;
+use crate::limits::EVENTS_LOGGED_BURST;
 use std::cell::RefCell;
 use std::rc::Rc;
 use tracing::{info, warn};
@@ -16,6 +18,8 @@ use weir_store::{ChunkInput, GapInput, InitInput, SegmentInput, Writer};
 pub(crate) struct LiveStream {
     pub(crate) name: StreamName,
     counters: Counters,
+    /// A hostile clock can raise an event every few frames.
+    logged: RefCell<Budget>,
     state: RefCell<State>,
 }
 
@@ -47,16 +51,19 @@ impl LiveStream {
         writer: Writer,
         counters: Counters,
     ) -> Rc<Self> {
+        let now = clock::now().mono;
         let state = State {
             hub,
             writer: Some(writer),
             session: 0,
             publisher: None,
-            gone_since: Some(clock::now().mono),
+            gone_since: Some(now),
         };
+        let logged = RefCell::new(Budget::new(EVENTS_LOGGED_BURST, now));
         Rc::new(Self {
             name,
             counters,
+            logged,
             state: RefCell::new(state),
         })
     }
@@ -244,7 +251,9 @@ impl LiveStream {
             Output::Event(event) => {
                 let (name, text) = events::describe(&event);
                 self.counters.event(name);
-                warn!(stream = %self.name, "{text}");
+                if self.logged.borrow_mut().take(clock::now().mono) {
+                    warn!(stream = %self.name, "{text}");
+                }
                 Ok(())
             }
             _ => Ok(()),
@@ -268,6 +277,11 @@ impl Lease {
             feed(&mut state);
             self.stream.drain(&mut state);
         }
+    }
+
+    /// Whether no newer session has taken the stream.
+    pub(crate) fn is_current(&self) -> bool {
+        self.stream.state.borrow().session == self.session
     }
 
     /// What the publisher's metadata says of its tracks.

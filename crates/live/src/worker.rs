@@ -9,7 +9,7 @@ use crate::stream::{Lease, LiveStream};
 use arc_swap::ArcSwap;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +19,8 @@ use weir_auth::Policy;
 use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
 use weir_media::{Now, StreamName};
+use weir_net::RateLimit;
+use weir_net::limits::{RATE_ADDRESSES_MAX, REFUSAL_INTERVAL, REFUSALS_BURST};
 use weir_ring::net::TcpStream;
 use weir_ring::{Receiver, Sender};
 use weir_store::{Library, ResumeInfo, ResumeTrack, Writer};
@@ -108,6 +110,8 @@ struct Inner {
     shared: Arc<Shared>,
     index: usize,
     streams: RefCell<HashMap<StreamName, Rc<LiveStream>>>,
+    /// Addresses that were refused lately: who guesses keys is slowed down.
+    refusals: RefCell<RateLimit>,
     stopping: Cell<bool>,
 }
 
@@ -115,14 +119,19 @@ impl Live {
     /// The part of worker `index`.
     #[must_use]
     pub fn new(shared: Arc<Shared>, index: usize) -> Self {
-        let streams = RefCell::new(HashMap::new());
+        let inner = Inner {
+            shared,
+            index,
+            streams: RefCell::default(),
+            refusals: RefCell::new(RateLimit::new(
+                REFUSALS_BURST,
+                REFUSAL_INTERVAL,
+                RATE_ADDRESSES_MAX,
+            )),
+            stopping: Cell::new(false),
+        };
         Self {
-            inner: Rc::new(Inner {
-                shared,
-                index,
-                streams,
-                stopping: Cell::new(false),
-            }),
+            inner: Rc::new(inner),
         }
     }
 
@@ -138,7 +147,18 @@ impl Live {
     }
 
     /// Serves one accepted RTMP connection to its end. `guard` is held meanwhile.
+    ///
+    /// An address that was refused too often lately is closed unheard.
     pub fn serve_rtmp<G: 'static>(&self, stream: TcpStream, peer: SocketAddr, guard: G) {
+        if self
+            .inner
+            .refusals
+            .borrow()
+            .is_exhausted(peer.ip(), clock::now().mono)
+        {
+            self.shared().counters.refuse("rate");
+            return;
+        }
         let connection = self.shared().connection();
         weir_ring::spawn(session::serve(
             self.clone(),
@@ -147,6 +167,14 @@ impl Live {
             connection,
             guard,
         ));
+    }
+
+    /// A publish request from this address was refused.
+    pub(crate) fn note_refusal(&self, address: IpAddr) {
+        self.inner
+            .refusals
+            .borrow_mut()
+            .take(address, clock::now().mono);
     }
 
     async fn take_over(self, mut handoffs: Receiver<Handoff>) {

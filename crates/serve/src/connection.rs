@@ -33,10 +33,14 @@ pub(crate) fn park<G: 'static>(server: Server, stream: TcpStream, guard: G) {
 
 /// Serves requests until the connection is idle or over.
 async fn run<G: 'static>(server: Server, mut stream: TcpStream, guard: G) {
+    let busy = server.busy();
     let mut input = Input::default();
     loop {
         match serve_one(&server, &mut stream, &mut input).await {
-            Ok(After::Next) if input.is_empty() => return park(server, stream, guard),
+            Ok(After::Next) if input.is_empty() => {
+                drop(busy);
+                return park(server, stream, guard);
+            }
             Ok(After::Next) => {}
             Ok(After::Close) => {
                 stream.close().await;

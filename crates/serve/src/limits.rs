@@ -44,5 +44,8 @@ pub const PLAYLISTS_MAX: usize = 1024;
 /// Bytes of rendered playlists that one worker keeps.
 pub const PLAYLIST_BYTES_MAX: usize = 32 << 20;
 
-/// HTTP connections that one worker serves at once.
-pub const CONNECTIONS_PER_WORKER_MAX: usize = 65_536;
+/// How long a drain waits for answers that are under way.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
+
+/// How often it looks.
+pub const DRAIN_TICK: Duration = Duration::from_millis(20);

@@ -3,7 +3,9 @@
 use crate::cache::Cache;
 use crate::connection;
 use crate::counters::Counters;
-use crate::limits::{PLAYLIST_BYTES_MAX, PLAYLISTS_MAX, TS_CACHE_BYTES, TS_MUXING_MAX};
+use crate::limits::{
+    DRAIN_TICK, DRAIN_WAIT, PLAYLIST_BYTES_MAX, PLAYLISTS_MAX, TS_CACHE_BYTES, TS_MUXING_MAX,
+};
 use crate::route::{Rendition, Span};
 use crate::waiters::Waiters;
 use bytes::Bytes;
@@ -37,6 +39,8 @@ struct Inner {
     ts_cache: RefCell<Cache<TsKey, Bytes>>,
     muxing: Permits,
     date: Cell<(u64, HttpDate)>,
+    /// Connections that are not parked.
+    busy: Cell<usize>,
     stopping: Cell<bool>,
 }
 
@@ -53,6 +57,7 @@ impl Server {
             ts_cache: RefCell::new(Cache::new(usize::MAX, TS_CACHE_BYTES)),
             muxing: Permits::new(TS_MUXING_MAX),
             date: Cell::new((0, HttpDate::from_unix(0))),
+            busy: Cell::new(0),
             stopping: Cell::new(false),
         };
         Self {
@@ -80,9 +85,22 @@ impl Server {
         connection::park(self.clone(), stream, (guard, open));
     }
 
-    /// From now on answers end their connections.
-    pub fn stop(&self) {
+    /// From now on answers end their connections; waits until those under way are sent, at
+    /// most [`DRAIN_WAIT`].
+    pub async fn drain(&self) {
         self.inner.stopping.set(true);
+        let sent = async {
+            while self.inner.busy.get() > 0 {
+                weir_ring::sleep(DRAIN_TICK).await;
+            }
+        };
+        let _ = weir_ring::timeout(DRAIN_WAIT, sent).await;
+    }
+
+    /// Counts a connection as busy with a request while the guard lives.
+    pub(crate) fn busy(&self) -> Busy {
+        self.inner.busy.set(self.inner.busy.get() + 1);
+        Busy(self.inner.clone())
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -129,6 +147,15 @@ impl Server {
         let date = HttpDate::from_unix(now);
         self.inner.date.set((now, date));
         date
+    }
+}
+
+/// A connection that serves a request.
+pub(crate) struct Busy(Rc<Inner>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.set(self.0.busy.get() - 1);
     }
 }
 

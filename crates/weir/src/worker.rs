@@ -8,16 +8,11 @@ use std::time::Duration;
 use tracing::{debug, error, warn};
 use weir_live::{Handoff, Live, Shared};
 use weir_media::StreamName;
+use weir_net::limits::{CONNECTIONS_DEFAULT, CONNECTIONS_PER_ADDRESS_DEFAULT};
 use weir_net::{ConnectionGuard, ConnectionLimits};
 use weir_ring::net::{TcpListener, TcpStream};
 use weir_ring::{Config, Receiver, Runtime, Unavailable};
 use weir_serve::Server;
-
-/// Connections that one worker takes in all; more are closed at once.
-const CONNECTIONS_MAX: usize = 65_536;
-
-/// Connections that one worker takes from one address (a /64 of IPv6).
-const CONNECTIONS_PER_ADDRESS_MAX: usize = 4096;
 
 /// Pause after an accept that failed, so that a lasting fault does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -97,7 +92,7 @@ async fn work(mut parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailabl
         parts.http_counters,
     );
     server.start(parts.news);
-    let limits = ConnectionLimits::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
+    let limits = ConnectionLimits::new(CONNECTIONS_DEFAULT, CONNECTIONS_PER_ADDRESS_DEFAULT);
     let mut accepting = Vec::new();
     if let Some(listener) = parts.rtmp {
         let live = live.clone();
@@ -114,8 +109,8 @@ async fn work(mut parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailabl
     for task in accepting {
         task.abort();
     }
-    server.stop();
     live.drain().await;
+    server.drain().await;
 }
 
 /// Accepts connections until the task is aborted.
