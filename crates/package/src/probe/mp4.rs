@@ -1,0 +1,263 @@
+//! MP4 and QuickTime files, and CMAF segments in memory, by [`weir_mp4::Reader`].
+
+use super::fault::FaultKind;
+use super::io_error;
+use super::meter::{Meter, Unit};
+use super::report::{Container, Details, Kind, Report, Track};
+use crate::error::Error;
+use crate::limits::SAMPLE_BYTES_MAX;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use weir_media::avc::inspect;
+use weir_media::codec::CodecConfig;
+use weir_mp4::{Description, FileSample, Movie, Output, Reader};
+
+/// Bytes that are read at least: a header, and with luck a whole `moof`.
+const READ_BYTES_MIN: usize = 4096;
+
+/// Where the bytes of samples are.
+pub(super) trait Source {
+    /// Reads `buf.len()` bytes from `offset` on.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl Source for File {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buf, offset)
+    }
+}
+
+impl Source for [u8] {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = self.get(from..).and_then(|b| b.get(..buf.len()));
+        buf.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+pub(super) fn probe(file: &File, bytes: u64, path: &Path) -> Result<Report, Error> {
+    let mut reader = Reader::new(bytes);
+    let mut buffer = Vec::new();
+    while let Output::Need { offset, len } = reader.poll_output() {
+        let room = usize::try_from(bytes - offset).unwrap_or(usize::MAX);
+        buffer.resize(len.max(READ_BYTES_MIN).min(room), 0);
+        file.read_exact_at(&mut buffer, offset)
+            .map_err(io_error(path))?;
+        reader.handle_bytes(&buffer).map_err(Error::Mp4)?;
+    }
+    drop(buffer);
+    let movie = reader.into_movie().map_err(Error::Mp4)?;
+    let tracks = tracks(&movie, file, bytes).map_err(io_error(path))?;
+    let mut report = Report {
+        container: Container::Mp4 {
+            major_brand: movie.major_brand.map(|b| b.to_string()),
+            fragmented: movie.fragmented,
+        },
+        bytes: None,
+        duration_us: tracks.iter().map(|t| t.duration_us).max(),
+        tracks,
+        playlists: Vec::new(),
+        faults: Default::default(),
+    };
+    if report.tracks.is_empty() {
+        report.faults.add(FaultKind::NoFrames, || "file".to_owned());
+    }
+    if let Some(fault) = movie.fault {
+        report
+            .faults
+            .add(FaultKind::Unreadable, || fault.to_string());
+    }
+    for track in &mut report.tracks {
+        if track.kind == Kind::Video && track.frames > 0 && !track.starts_with_key {
+            let place = || "frame 0".to_owned();
+            track.faults.add(FaultKind::StartsWithoutKey, place);
+        }
+    }
+    Ok(report)
+}
+
+/// The tracks of a movie whose samples are in `source`, of `bytes` bytes.
+pub(super) fn tracks(
+    movie: &Movie,
+    source: &(impl Source + ?Sized),
+    bytes: u64,
+) -> io::Result<Vec<Track>> {
+    // Samples that do not overlap fit the file together. The bound keeps a damaged table
+    // from making the probe read the same bytes over and over.
+    let mut budget = bytes;
+    let mut all = Vec::new();
+    for track in &movie.tracks {
+        all.push(self::track(track, source, &mut budget)?);
+    }
+    Ok(all)
+}
+
+/// Facts of a configuration that are shown.
+pub(super) fn details(config: &CodecConfig) -> Option<Details> {
+    match config {
+        CodecConfig::H264(avc) => Some(Details::Video {
+            width: avc.info.width,
+            height: avc.info.height,
+        }),
+        CodecConfig::Aac(aac) => Some(Details::Audio {
+            sample_rate: aac.output_sample_rate,
+            channels: u32::from(aac.channels),
+        }),
+        _ => None,
+    }
+}
+
+fn track(
+    track: &weir_mp4::Track,
+    source: &(impl Source + ?Sized),
+    budget: &mut u64,
+) -> io::Result<Track> {
+    let kind = match track.kind {
+        weir_mp4::Kind::Video => Kind::Video,
+        weir_mp4::Kind::Audio => Kind::Audio,
+        weir_mp4::Kind::Other(_) => Kind::Other,
+    };
+    let mut meter = Meter::new(kind, track.timescale);
+    let mut buffer = Vec::new();
+    for sample in track.samples() {
+        let unit = Unit {
+            dts: sample.dts,
+            pts: sample.pts(),
+            duration: Some(sample.duration),
+            bytes: sample.size as usize,
+            key: sample.sync,
+        };
+        if sample.offset.is_none() {
+            let place = meter.place();
+            meter.faults.add(FaultKind::OutOfFile, || place.to_string());
+        }
+        if let Some(length_size) = nal_length_size(track, &sample) {
+            look_inside(
+                &sample,
+                length_size,
+                source,
+                (&mut meter, budget),
+                &mut buffer,
+            )?;
+        }
+        meter.push(unit);
+    }
+    let without_chunk = track.summary().faults.without_chunk;
+    meter
+        .faults
+        .add_many(FaultKind::WithoutChunk, without_chunk, || {
+            "track".to_owned()
+        });
+    for description in &track.descriptions {
+        if let Some(Err(error)) = &description.config {
+            meter
+                .faults
+                .add(FaultKind::MalformedConfig, || error.to_string());
+        }
+    }
+    let first = track.descriptions.first();
+    Ok(Track {
+        id: track.id,
+        codec: first.map_or_else(|| other_codec(track), codec),
+        details: first.and_then(description_details),
+        protection: first.and_then(|d| d.protection).map(|p| p.to_string()),
+        config_changes: track.descriptions.len().saturating_sub(1) as u64,
+        ..meter.finish()
+    })
+}
+
+/// A track without description is named by its handler.
+fn other_codec(track: &weir_mp4::Track) -> String {
+    match track.kind {
+        weir_mp4::Kind::Other(handler) => handler.to_string(),
+        _ => "unknown".to_owned(),
+    }
+}
+
+fn codec(description: &Description) -> String {
+    match (&description.config, description.details) {
+        (Some(Ok(config)), _) => config.codec_string(),
+        (
+            _,
+            weir_mp4::Details::Audio {
+                object_type_indication: Some(oti),
+                ..
+            },
+        ) => format!("{}.{oti:02x}", description.format),
+        _ => description.format.to_string(),
+    }
+}
+
+fn description_details(description: &Description) -> Option<Details> {
+    if let Some(Ok(config)) = &description.config {
+        return details(config);
+    }
+    match description.details {
+        weir_mp4::Details::Video { width, height } => Some(Details::Video {
+            width: width.into(),
+            height: height.into(),
+        }),
+        weir_mp4::Details::Audio {
+            channels,
+            sample_rate,
+            ..
+        } => Some(Details::Audio {
+            sample_rate,
+            channels,
+        }),
+        weir_mp4::Details::Other => None,
+    }
+}
+
+/// Bytes of a NAL length where a sample is H.264 in the clear.
+fn nal_length_size(track: &weir_mp4::Track, sample: &FileSample) -> Option<u8> {
+    let index = usize::try_from(sample.description_index).ok()?;
+    let description = track.descriptions.get(index.checked_sub(1)?)?;
+    match (&description.config, description.protection) {
+        (Some(Ok(CodecConfig::H264(avc))), None) => Some(avc.nal_length_size),
+        _ => None,
+    }
+}
+
+/// Reads a sample and looks at its NAL units.
+fn look_inside(
+    sample: &FileSample,
+    length_size: u8,
+    source: &(impl Source + ?Sized),
+    (meter, budget): (&mut Meter, &mut u64),
+    buffer: &mut Vec<u8>,
+) -> io::Result<()> {
+    let Some(offset) = sample.offset else {
+        return Ok(());
+    };
+    let place = meter.place();
+    if sample.size > SAMPLE_BYTES_MAX {
+        meter.faults.add(FaultKind::MalformedFrame, || {
+            format!("{place}: {} bytes", sample.size)
+        });
+        return Ok(());
+    }
+    let Some(left) = budget.checked_sub(u64::from(sample.size)) else {
+        meter.faults.add(FaultKind::Overlap, || place.to_string());
+        return Ok(());
+    };
+    *budget = left;
+    buffer.resize(sample.size as usize, 0);
+    source.read_at(buffer, offset)?;
+    match inspect(buffer, length_size) {
+        Err(error) => meter
+            .faults
+            .add(FaultKind::MalformedFrame, || format!("{place}: {error}")),
+        Ok(unit) if !unit.slices => meter
+            .faults
+            .add(FaultKind::MalformedFrame, || format!("{place}: no picture")),
+        Ok(unit) if sample.sync && !unit.idr && !unit.recovery_point => {
+            meter.faults.add(FaultKind::FalseKey, || place.to_string());
+        }
+        Ok(_) => {}
+    }
+    Ok(())
+}
