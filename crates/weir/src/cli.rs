@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::config::{Flags, REFERENCE, Settings};
-use crate::{demo, server};
+use crate::{demo, probe, server};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use weir_auth::key::Secret;
@@ -32,6 +32,11 @@ enum Command {
     /// hour of it. Takes the same flags as `serve`.
     #[command(verbatim_doc_comment)]
     Demo(Flags),
+    /// Show tracks, codecs, keyframes, timestamps and faults of a file or an HLS stream
+    Probe {
+        /// FLV or MP4 file, or the http:// address of an HLS playlist
+        input: String,
+    },
     /// Print or check the configuration, or make a stream key
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -56,6 +61,7 @@ pub fn run() -> Result<(), String> {
     match Cli::parse().command {
         Command::Serve(flags) => server::run(&Settings::load(&flags)?),
         Command::Demo(flags) => demo::run(flags),
+        Command::Probe { input } => probe::run(&input),
         Command::Config(ConfigCommand::Print) => {
             print!("{REFERENCE}");
             Ok(())
