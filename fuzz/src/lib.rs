@@ -1,1 +1,54 @@
-//! Placeholder.
+//! What is fuzzed: every parser of bytes that a peer, a file or a crash wrote, and every
+//! machine, as plain functions over any bytes.
+//!
+//! Each function panics only if the code it calls is at fault: it holds what comes out to
+//! what the crate promises (bounds, round trips, the same events however the input was cut).
+//! `cargo xtask fuzz TARGET` runs one with coverage guidance; `tests/replay.rs` runs all of
+//! them over `corpus/` and seeded mutations of it with any compiler. An input that once found
+//! a fault stays in the corpus under a name that tells which.
+//!
+//! | looking for | module |
+//! |---|---|
+//! | chunks, AMF, sessions of both ends, FLV | [`rtmp`], [`flv`] |
+//! | `avcC`, SPS, `AudioSpecificConfig`, ADTS, access units | [`codec`] |
+//! | heads, bodies, targets | [`http`] |
+//! | what recovery reads of a log | [`store`] |
+//! | files and fragments | [`mp4`] |
+//! | playlists | [`playlist`] |
+//! | a stream as a list of operations | [`hub`] |
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod flv;
+pub mod http;
+pub mod hub;
+pub mod input;
+pub mod mp4;
+pub mod playlist;
+pub mod rtmp;
+pub mod store;
+
+/// A target: any bytes may be given.
+pub type Target = fn(&[u8]);
+
+/// Every target by name: that of its program in `fuzz_targets` and its folder in `corpus`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("access_unit", codec::access_unit),
+    ("codec_config", codec::config),
+    ("flv", flv::file),
+    ("hls_playlist", playlist::read),
+    ("http_body", http::body),
+    ("http_request", http::request),
+    ("http_response", http::response),
+    ("http_target", http::target),
+    ("hub", hub::operations),
+    ("mp4_file", mp4::file),
+    ("mp4_fragment", mp4::fragment),
+    ("rtmp_amf", rtmp::amf),
+    ("rtmp_chunks", rtmp::chunks),
+    ("rtmp_client", rtmp::client),
+    ("rtmp_server", rtmp::server),
+    ("store_index", store::index),
+    ("store_samples", store::samples),
+    ("store_tail", store::tail),
+];
