@@ -1,6 +1,7 @@
 //! Every maximum of this crate. Probing a file holds what [`weir_mp4::limits`] allows for its
 //! tables, or one FLV tag of at most 16 MiB, and one sample of [`SAMPLE_BYTES_MAX`]; probing
-//! HLS holds one segment and its initialisation section, one sample, and the playlists.
+//! HLS holds two playlists, and of the segments one with its initialisation section, twice
+//! while they are joined: 400 MiB at most, a few MiB for real streams.
 
 use std::time::Duration;
 
@@ -24,8 +25,8 @@ pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(120);
 /// Largest playlist, in bytes: as much as [`weir_manifest`] reads. Up to two are held.
 pub const PLAYLIST_BYTES_MAX: usize = weir_manifest::limits::READ_BYTES_MAX;
 
-/// Largest segment or initialisation section, in bytes; one of each is held. Ten seconds at
-/// 80 Mbit/s.
+/// Largest segment or initialisation section, in bytes; one of each is held, twice while they
+/// are joined. Ten seconds at 80 Mbit/s.
 pub const SEGMENT_BYTES_MAX: usize = 100 << 20;
 
 /// Most redirects that are followed for one resource.

@@ -100,7 +100,8 @@ fn write_track(f: &mut fmt::Formatter<'_>, t: &Track, indent: &str) -> fmt::Resu
     }
     writeln!(f)?;
     write!(f, "{indent}  {} frames", t.frames)?;
-    if t.duration_us > 0 {
+    // Rates over less than a millisecond mean nothing.
+    if t.duration_us >= 1000 {
         let seconds = t.duration_us as f64 / 1e6;
         if t.kind == Kind::Video {
             write!(f, ", {:.2} per second", t.frames as f64 / seconds)?;
@@ -126,7 +127,8 @@ fn write_track(f: &mut fmt::Formatter<'_>, t: &Track, indent: &str) -> fmt::Resu
 }
 
 fn write_gop(f: &mut fmt::Formatter<'_>, t: &Track, indent: &str) -> fmt::Result {
-    write!(f, "{indent}  {} keyframes", t.key_frames)?;
+    let s = if t.key_frames == 1 { "" } else { "s" };
+    write!(f, "{indent}  {} keyframe{s}", t.key_frames)?;
     if let Some(gop) = t.gop {
         let longest = Length(gop.us_max);
         match (gop.frames_min, gop.us_min) {

@@ -1,6 +1,6 @@
 //! MP4 and QuickTime files, and CMAF segments in memory, by [`weir_mp4::Reader`].
 
-use super::fault::FaultKind;
+use super::fault::{FaultKind, Faults};
 use super::io_error;
 use super::meter::{Meter, Unit};
 use super::report::{Container, Details, Kind, Report, Track};
@@ -12,7 +12,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use weir_media::avc::inspect;
 use weir_media::codec::CodecConfig;
-use weir_mp4::{Description, FileSample, Movie, Output, Reader};
+use weir_mp4::limits::TOP_LEVEL_BOXES_MAX;
+use weir_mp4::{Description, FileSample, FourCc, Movie, Output, Reader};
 
 /// Bytes that are read at least: a header, and with luck a whole `moof`.
 const READ_BYTES_MIN: usize = 4096;
@@ -60,7 +61,7 @@ pub(super) fn probe(file: &File, bytes: u64, path: &Path) -> Result<Report, Erro
         duration_us: tracks.iter().map(|t| t.duration_us).max(),
         tracks,
         playlists: Vec::new(),
-        faults: Default::default(),
+        faults: Faults::default(),
     };
     if report.tracks.is_empty() {
         report.faults.add(FaultKind::NoFrames, || "file".to_owned());
@@ -70,6 +71,11 @@ pub(super) fn probe(file: &File, bytes: u64, path: &Path) -> Result<Report, Erro
             .faults
             .add(FaultKind::Unreadable, || fault.to_string());
     }
+    if !movie.fragmented {
+        // The reader has gone over the whole of a fragmented file, and no other.
+        let faults = &mut report.faults;
+        top_level(file, bytes, faults).map_err(io_error(path))?;
+    }
     for track in &mut report.tracks {
         if track.kind == Kind::Video && track.frames > 0 && !track.starts_with_key {
             let place = || "frame 0".to_owned();
@@ -77,6 +83,43 @@ pub(super) fn probe(file: &File, bytes: u64, path: &Path) -> Result<Report, Erro
         }
     }
     Ok(report)
+}
+
+/// Goes over the top-level boxes by their sizes (ISO/IEC 14496-12 §4.2): a file that was cut
+/// off, by a full disk or in a download, ends inside one.
+fn top_level(file: &File, bytes: u64, faults: &mut Faults) -> io::Result<()> {
+    let mut at = 0;
+    for _ in 0..TOP_LEVEL_BOXES_MAX {
+        let room = bytes - at;
+        // QuickTime ends lists with four zeros, some writers the file too.
+        if room < 8 {
+            return Ok(());
+        }
+        let mut header = [0; 16];
+        let (short, large) = header.split_at_mut(8);
+        file.read_exact_at(short, at)?;
+        let claimed = u32::from_be_bytes([short[0], short[1], short[2], short[3]]);
+        let name = FourCc([short[4], short[5], short[6], short[7]]);
+        let size = match claimed {
+            0 => return Ok(()),
+            1 if room >= 16 => {
+                file.read_exact_at(large, at + 8)?;
+                large.iter().fold(0, |n, b| n << 8 | u64::from(*b))
+            }
+            n => u64::from(n),
+        };
+        if size < 8 || size > room {
+            faults.add(FaultKind::CutShort, || {
+                format!("{name} at byte {at} claims {size} bytes, {room} are left")
+            });
+            return Ok(());
+        }
+        at += size;
+    }
+    faults.add(FaultKind::Unreadable, || {
+        format!("more than {TOP_LEVEL_BOXES_MAX} boxes")
+    });
+    Ok(())
 }
 
 /// The tracks of a movie whose samples are in `source`, of `bytes` bytes.
