@@ -1,0 +1,132 @@
+//! Whole-program benchmarks: weir beside its peers, by the method of `docs/performance.md`.
+//!
+//! ```text
+//! main.rs ── conditions.rs   network namespace, congestion control, what the machine is
+//!         ├─ ingest.rs       processor and memory per RTMP stream, weir and nginx-rtmp
+//!         ├─ start.rs        from the first keyframe to the first playable playlist
+//!         └─ mux.rs          segments and fragments from frames in memory
+//!
+//! clip.rs       the frames that are published       server.rs   weir and nginx as children
+//! publisher.rs  many RTMP publishers, one thread    usage.rs    what a process used
+//! cores.rs      who runs where                      http.rs     a viewer's requests
+//! table.rs      medians and the report
+//! ```
+//!
+//! Not covered: figures of single functions, which are the crates' own `cargo bench`.
+#![forbid(unsafe_code)]
+
+mod clip;
+mod conditions;
+mod cores;
+mod http;
+mod ingest;
+mod mux;
+mod publisher;
+mod server;
+mod start;
+mod table;
+mod usage;
+
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A text for whoever runs the benchmark.
+type Result<T> = std::result::Result<T, String>;
+
+/// Whole-program benchmarks of weir beside its peers
+#[derive(Debug, Clone, Parser)]
+#[command(max_term_width = 100)]
+struct Options {
+    /// What to measure
+    #[arg(value_enum, default_value_t = Which::All)]
+    which: Which,
+    /// The program to measure; by default the one built beside this one
+    #[arg(long, value_name = "FILE")]
+    weir: Option<PathBuf>,
+    /// Where the servers write; by default beside this program, on its disk
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Alternating pairs of runs
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pairs: usize,
+    /// Seconds of each measurement; a multiple of the segment keeps its phase out of it
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    seconds: u64,
+    /// RTMP chunk size of the publishers, in bytes: OBS sends 4096, ffmpeg 60000
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    chunk_size: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// Everything
+    All,
+    /// Muxing from frames in memory
+    Mux,
+    /// From the first keyframe to the first playable playlist
+    Start,
+    /// Processor and memory per RTMP stream into HLS, beside nginx-rtmp
+    Ingest,
+}
+
+impl Options {
+    fn wants(&self, which: Which) -> bool {
+        self.which == Which::All || self.which == which
+    }
+
+    /// Where the servers write.
+    fn data(&self) -> Result<PathBuf> {
+        match &self.data {
+            Some(dir) => Ok(dir.clone()),
+            None => beside(""),
+        }
+    }
+
+    /// The program to measure.
+    fn weir(&self) -> Result<PathBuf> {
+        let program = match &self.weir {
+            Some(program) => program.clone(),
+            None => beside("weir")?,
+        };
+        if program.is_file() {
+            return Ok(program);
+        }
+        let program = program.display();
+        Err(format!(
+            "there is no {program}: cargo build --release -p weir"
+        ))
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let network = conditions::enter_namespace()?;
+    conditions::print(options, &network)?;
+    if options.wants(Which::Mux) {
+        mux::run()?;
+    }
+    if options.wants(Which::Start) {
+        start::run(options)?;
+    }
+    if options.wants(Which::Ingest) {
+        ingest::run(options)?;
+    }
+    Ok(())
+}
+
+/// The path of `name` in the folder of this program.
+fn beside(name: &str) -> Result<PathBuf> {
+    let program = std::env::current_exe().map_err(|e| format!("where am I? {e}"))?;
+    let folder = program.parent().unwrap_or(&program);
+    Ok(folder.join(name))
+}

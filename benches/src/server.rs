@@ -1,0 +1,219 @@
+//! weir and nginx-rtmp as child processes on the server's core.
+
+use crate::usage::children;
+use crate::{Options, Result, cores};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Where Debian puts nginx.
+pub const NGINX: &str = "/usr/sbin/nginx";
+
+/// The Debian package of nginx's RTMP module.
+pub const RTMP_MODULE: &str = "libnginx-mod-rtmp";
+
+/// How long a server may take to start and to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The one to measure.
+    Weir,
+    /// nginx with its RTMP module.
+    NginxRtmp,
+}
+
+impl Kind {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Weir => "weir",
+            Self::NginxRtmp => "nginx-rtmp",
+        }
+    }
+}
+
+/// A server that runs; dropping it ends it and deletes what it wrote.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Where to publish.
+    pub rtmp: SocketAddr,
+    /// Where to watch; nginx-rtmp only writes files.
+    pub http: Option<SocketAddr>,
+    folder: TempDir,
+}
+
+impl Server {
+    /// Starts a server with one worker on the server's core.
+    pub fn start(kind: Kind, options: &Options) -> Result<Self> {
+        let data = options.data()?;
+        let folder = TempDir::with_prefix_in("bench-", &data);
+        let folder = folder.map_err(|e| format!("cannot write to {}: {e}", data.display()))?;
+        // What is started inherits the core; the worker pins itself to it, too.
+        cores::pin(cores::server())?;
+        let started = match kind {
+            Kind::Weir => weir(&options.weir()?, folder),
+            Kind::NginxRtmp => nginx(folder),
+        };
+        cores::pin(cores::client())?;
+        started
+    }
+
+    /// Its processes.
+    pub fn pids(&self) -> Vec<u32> {
+        let mut pids = vec![self.child.id()];
+        pids.extend(children(self.child.id()));
+        pids
+    }
+
+    /// Bytes of the files that it has written.
+    pub fn written(&self) -> u64 {
+        size(self.folder.path())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(pid) = Pid::from_raw(self.child.id() as i32) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let end = Instant::now() + PATIENCE;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > end {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn weir(program: &Path, folder: TempDir) -> Result<Server> {
+    let ready = folder.path().join("ready.json");
+    let mut command = Command::new(program);
+    command
+        .args([
+            "serve",
+            "--open",
+            "--workers",
+            "1",
+            "--log",
+            "warn",
+            "--api",
+            "off",
+        ])
+        .args(["--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .arg("--data")
+        .arg(folder.path().join("data"))
+        .arg("--ready-file")
+        .arg(&ready);
+    let mut server = Server {
+        child: spawn(&mut command)?,
+        rtmp: ([127, 0, 0, 1], 0).into(),
+        http: None,
+        folder,
+    };
+    wait(&mut server.child, || ready.exists())?;
+    let text = fs::read(&ready).map_err(|e| format!("no ready file: {e}"))?;
+    let json: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|e| format!("the ready file: {e}"))?;
+    let address = |key: &str| json[key].as_str()?.parse().ok();
+    server.rtmp = address("rtmp").ok_or("the ready file names no rtmp address")?;
+    server.http = address("http");
+    Ok(server)
+}
+
+fn nginx(folder: TempDir) -> Result<Server> {
+    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr());
+    let rtmp = free.map_err(|e| format!("no free port: {e}"))?;
+    let configuration = folder.path().join("nginx.conf");
+    let hls = folder.path().join("hls");
+    let written = fs::create_dir(&hls)
+        .and_then(|()| fs::write(&configuration, nginx_configuration(rtmp, folder.path())));
+    written.map_err(|e| format!("cannot write the configuration of nginx: {e}"))?;
+    let mut command = Command::new(NGINX);
+    command
+        .arg("-c")
+        .arg(&configuration)
+        .arg("-p")
+        .arg(folder.path());
+    command.args(["-e", "stderr"]);
+    let mut server = Server {
+        child: spawn(&mut command)?,
+        rtmp,
+        http: None,
+        folder,
+    };
+    wait(&mut server.child, || TcpStream::connect(rtmp).is_ok())?;
+    Ok(server)
+}
+
+/// As weir's defaults where both have the setting; logs of each connection are off.
+fn nginx_configuration(rtmp: SocketAddr, folder: &Path) -> String {
+    let user = if rustix::process::geteuid().is_root() {
+        "user root;"
+    } else {
+        ""
+    };
+    let folder = folder.display();
+    format!(
+        "{user}
+load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 1024; }}
+rtmp {{
+    access_log off;
+    server {{
+        listen {rtmp};
+        application live {{
+            live on;
+            hls on;
+            hls_path {folder}/hls;
+            hls_fragment 4s;
+            hls_playlist_length 60s;
+        }}
+    }}
+}}
+"
+    )
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    let program = command.get_program().to_owned();
+    let child = command.stdin(Stdio::null()).spawn();
+    child.map_err(|e| format!("cannot start {}: {e}", program.display()))
+}
+
+fn wait(child: &mut Child, mut is_ready: impl FnMut() -> bool) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !is_ready() {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(format!("the server ended: {status}"));
+        }
+        if Instant::now() > end {
+            return Err("the server does not get ready".into());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn size(path: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(path) else {
+        return 0;
+    };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(data) if data.is_dir() => size(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
