@@ -2,8 +2,8 @@
 
 use crate::config::{Announced, Origin, Resume, StreamConfig};
 use crate::limits::{
-    ABSENCE_US_MAX, AUDIO_RATE_MAX, AUDIO_RATE_MIN, COMPOSITION_MAX_90K, FRAME_BYTES_MAX,
-    SENT_TIME_MAX, STEP_MAX_90K, STREAM_TIMESCALE, TIME_ORIGIN_90K,
+    ABSENCE_US_MAX, AUDIO_FRAME_BYTES_MAX, AUDIO_RATE_MAX, AUDIO_RATE_MIN, COMPOSITION_MAX_90K,
+    FRAME_BYTES_MAX, SENT_TIME_MAX, STEP_MAX_90K, STREAM_TIMESCALE, TIME_ORIGIN_90K,
 };
 use crate::output::{Counters, Event, Output};
 use crate::pending::{Arrived, Pending};
@@ -202,7 +202,11 @@ impl Stream {
             return None;
         }
         let in_range = |t: i64| (-SENT_TIME_MAX..=SENT_TIME_MAX).contains(&t);
-        let fits = frame.payload.len() <= FRAME_BYTES_MAX;
+        let bytes_max = match frame.kind {
+            TrackKind::Video => FRAME_BYTES_MAX,
+            TrackKind::Audio => AUDIO_FRAME_BYTES_MAX,
+        };
+        let fits = frame.payload.len() <= bytes_max;
         let flags = match config {
             _ if !fits || !in_range(frame.dts) || !in_range(frame.pts) => None,
             CodecConfig::H264(_) => avc::inspect(&frame.payload, 4)

@@ -84,11 +84,12 @@ impl AacConfig {
         format!("mp4a.40.{}", self.object_type)
     }
 
-    /// ADTS header for a raw data block of `payload_len` bytes. Object types above 4 are
-    /// written as their core: ADTS signals SBR implicitly.
+    /// ADTS header for a raw data block of `payload_len` bytes. HE-AAC is written as its
+    /// core: ADTS signals SBR implicitly.
     ///
-    /// Returns `None` if the frame would exceed the 13-bit length field, or the rate has no
-    /// index (ISO/IEC 13818-7 §6.2.1).
+    /// Returns `None` if ADTS cannot say it: a frame longer than its 13-bit length field, a
+    /// rate without index, a core object type above 4, a channel configuration above 7
+    /// (ISO/IEC 13818-7 §6.2.1).
     #[must_use]
     pub fn adts_header(&self, payload_len: usize) -> Option<[u8; ADTS_HEADER_BYTES]> {
         let frame_len = u32::try_from(payload_len).ok()? + ADTS_HEADER_BYTES as u32;
@@ -96,9 +97,12 @@ impl AacConfig {
             return None;
         }
         let rate_index = SAMPLE_RATES.iter().position(|&r| r == self.sample_rate)? as u32;
-        let profile = u32::from(self.core_object_type.clamp(1, 4) - 1);
+        if !(1..=4).contains(&self.core_object_type) || self.channels > 7 {
+            return None;
+        }
+        let profile = u32::from(self.core_object_type - 1);
         let channels = u32::from(self.channels);
-        // syncword 12, ID 1 (MPEG-4), layer 2, protection_absent 1
+        // syncword of 12 bits, ID 0 (MPEG-4), layer 0, protection_absent 1
         let fixed = 0xfff1u32;
         let mid = profile << 6 | rate_index << 2 | channels >> 2;
         Some([

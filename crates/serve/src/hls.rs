@@ -42,15 +42,23 @@ pub(crate) fn multivariant(broadcast: &Broadcast, view: &View, ts: bool) -> Opti
     let lead = video.or(audio)?;
     let span = if view.ended { "vod" } else { "live" };
     let uri = |name: &dyn std::fmt::Display| format!("../{}/{span}/{name}.m3u8", broadcast.id());
+    let frame_rate = video.and_then(|t| frame_rate(&t.config));
+    let carried = |rate: u64| {
+        if ts {
+            ts_rate(rate, frame_rate)
+        } else {
+            rate.max(1)
+        }
+    };
     let in_group = audio.filter(|_| video.is_some() && !ts);
     let mut playlist = Multivariant {
         variants: vec![Variant {
             uri: if ts { uri(&"ts") } else { uri(&lead.id.0) },
-            bandwidth: sum(&tracks, |t| t.bandwidth_peak).max(1),
-            average_bandwidth: Some(sum(&tracks, |t| t.bandwidth_average).max(1)),
+            bandwidth: carried(sum(&tracks, |t| t.bandwidth_peak)),
+            average_bandwidth: Some(carried(sum(&tracks, |t| t.bandwidth_average))),
             codecs: tracks.iter().map(|t| t.config.codec_string()).collect(),
             resolution: video.and_then(|t| resolution(&t.config)),
-            frame_rate: video.and_then(|t| frame_rate(&t.config)),
+            frame_rate,
             audio_group: in_group.map(|_| AUDIO_GROUP.into()),
         }],
         independent_segments: false,
@@ -81,6 +89,16 @@ fn has_several(track: &TrackView) -> bool {
 
 fn sum(tracks: &[&TrackView], rate: impl Fn(&TrackView) -> u64) -> u64 {
     tracks.iter().map(|t| rate(t)).sum()
+}
+
+/// Bit rate of media as MPEG-TS, not less than it will be: packet headers, then for each
+/// picture a PES header, delimiter, PCR and up to a packet of stuffing, and the same for ten
+/// PES packets of audio a second with their ADTS headers.
+fn ts_rate(rate: u64, frame_rate: Option<f64>) -> u64 {
+    const PICTURE_BITS: f64 = (19 + 6 + 8 + 183) as f64 * 8.0;
+    const AUDIO_BITS: u64 = 30_000;
+    let pictures = PICTURE_BITS * frame_rate.unwrap_or(60.0);
+    rate * 188 / 184 + pictures as u64 + AUDIO_BITS
 }
 
 fn resolution(config: &CodecConfig) -> Option<(u32, u32)> {
