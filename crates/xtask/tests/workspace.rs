@@ -64,7 +64,7 @@ fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
         .exec()
-        .unwrap()
+        .expect("cargo metadata runs")
 }
 
 fn row(name: &str) -> usize {
