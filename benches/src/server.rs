@@ -16,6 +16,9 @@ pub const NGINX: &str = "/usr/sbin/nginx";
 /// The Debian package of nginx's RTMP module.
 pub const RTMP_MODULE: &str = "libnginx-mod-rtmp";
 
+/// Where a server's standard error goes, in its folder.
+const LOG: &str = "log";
+
 /// How long a server may take to start and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -72,6 +75,13 @@ impl Server {
         pids
     }
 
+    /// What it has logged: with its level at warning, what went wrong.
+    pub fn complaints(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+        let is_wrong = |line: &&str| line.contains("ERROR") || line.contains("[error]");
+        text.lines().filter(is_wrong).map(str::to_owned).collect()
+    }
+
     /// Bytes of the files that it has written.
     pub fn written(&self) -> u64 {
         size(self.folder.path())
@@ -113,12 +123,12 @@ fn weir(program: &Path, folder: TempDir) -> Result<Server> {
         .arg("--ready-file")
         .arg(&ready);
     let mut server = Server {
-        child: spawn(&mut command)?,
+        child: spawn(&mut command, folder.path())?,
         rtmp: ([127, 0, 0, 1], 0).into(),
         http: None,
         folder,
     };
-    wait(&mut server.child, || ready.exists())?;
+    wait(&mut server.child, server.folder.path(), || ready.exists())?;
     let text = fs::read(&ready).map_err(|e| format!("no ready file: {e}"))?;
     let json: serde_json::Value =
         serde_json::from_slice(&text).map_err(|e| format!("the ready file: {e}"))?;
@@ -144,12 +154,14 @@ fn nginx(folder: TempDir) -> Result<Server> {
         .arg(folder.path());
     command.args(["-e", "stderr"]);
     let mut server = Server {
-        child: spawn(&mut command)?,
+        child: spawn(&mut command, folder.path())?,
         rtmp,
         http: None,
         folder,
     };
-    wait(&mut server.child, || TcpStream::connect(rtmp).is_ok())?;
+    wait(&mut server.child, server.folder.path(), || {
+        TcpStream::connect(rtmp).is_ok()
+    })?;
     Ok(server)
 }
 
@@ -186,20 +198,22 @@ rtmp {{
     )
 }
 
-fn spawn(command: &mut Command) -> Result<Child> {
+fn spawn(command: &mut Command, folder: &Path) -> Result<Child> {
     let program = command.get_program().to_owned();
-    let child = command.stdin(Stdio::null()).spawn();
+    let log = fs::File::create(folder.join(LOG)).map_err(|e| format!("no log file: {e}"))?;
+    let child = command.stdin(Stdio::null()).stderr(log).spawn();
     child.map_err(|e| format!("cannot start {}: {e}", program.display()))
 }
 
-fn wait(child: &mut Child, mut is_ready: impl FnMut() -> bool) -> Result<()> {
+fn wait(child: &mut Child, folder: &Path, mut is_ready: impl FnMut() -> bool) -> Result<()> {
     let end = Instant::now() + PATIENCE;
+    let said = || fs::read_to_string(folder.join(LOG)).unwrap_or_default();
     while !is_ready() {
         if let Ok(Some(status)) = child.try_wait() {
-            return Err(format!("the server ended: {status}"));
+            return Err(format!("the server ended: {status}; {}", said()));
         }
         if Instant::now() > end {
-            return Err("the server does not get ready".into());
+            return Err(format!("the server does not get ready; {}", said()));
         }
         std::thread::sleep(Duration::from_millis(5));
     }
