@@ -11,7 +11,7 @@
 //! | publishing exact bytes | [`rtmp`], [`flv`] |
 //! | requests, playlists, segments | [`http`], [`hls`] |
 //! | a page on another origin | [`site`] |
-//! | what ffprobe and an MPEG-TS reader see in them | [`probe`], [`ts`] |
+//! | what ffprobe, `mp4-atom` and an MPEG-TS reader see in them | [`probe`], [`mp4`], [`ts`] |
 //!
 //! Everything is on loopback and on ports that the system picks, every wait has an end, and
 //! whatever was started is ended by its process id. A missing tool fails the test: see
@@ -23,6 +23,7 @@ pub mod clips;
 pub mod flv;
 pub mod hls;
 pub mod http;
+pub mod mp4;
 pub mod probe;
 pub mod process;
 pub mod rtmp;

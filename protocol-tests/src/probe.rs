@@ -1,6 +1,6 @@
 //! What ffprobe sees in a file.
 
-use crate::process::run;
+use crate::process::{Process, run};
 use crate::tools;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -16,8 +16,6 @@ pub struct Packet {
     pub dts: i64,
     /// Presentation time in ticks of `timescale`.
     pub pts: i64,
-    /// Duration in ticks, where the container has it.
-    pub duration: Option<i64>,
     /// Ticks per second.
     pub timescale: i64,
     /// Bytes.
@@ -40,6 +38,16 @@ impl Packet {
 /// # Panics
 /// If ffprobe cannot read the file, or finds a fault.
 pub fn packets(path: &Path) -> Vec<Packet> {
+    let (packets, complaints) = packets_and_complaints(path);
+    assert_eq!(complaints, "", "ffprobe complains about {}", path.display());
+    packets
+}
+
+/// The packets of a file, and what ffprobe finds wrong with it.
+///
+/// # Panics
+/// If ffprobe cannot read the file at all.
+pub fn packets_and_complaints(path: &Path) -> (Vec<Packet>, String) {
     let mut ffprobe = tools::program("ffprobe");
     ffprobe.args([
         "-v",
@@ -51,17 +59,13 @@ pub fn packets(path: &Path) -> Vec<Packet> {
     ]);
     ffprobe.args(["-show_data_hash", "md5", "-show_entries"]);
     ffprobe.arg(
-        "packet=stream_index,codec_type,pts,dts,duration,size,flags,data_hash\
+        "packet=stream_index,codec_type,pts,dts,size,flags,data_hash\
          :stream=index,time_base",
     );
     let text = run(ffprobe.arg(path), Duration::from_secs(60));
-    // Errors are printed before the JSON; there should be none.
-    assert!(
-        text.starts_with('{'),
-        "ffprobe complains: {}",
-        &text[..text.find('{').unwrap_or(0)]
-    );
-    let json: Value = serde_json::from_str(&text).unwrap();
+    // Complaints are printed before the JSON.
+    let (complaints, text) = text.split_at(text.find("{\n").unwrap_or(0));
+    let json: Value = serde_json::from_str(text).unwrap();
     let scales: HashMap<i64, i64> = json["streams"]
         .as_array()
         .map(Vec::as_slice)
@@ -78,7 +82,8 @@ pub fn packets(path: &Path) -> Vec<Packet> {
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
-    packets.iter().map(|p| packet(p, &scales)).collect()
+    let packets = packets.iter().map(|p| packet(p, &scales)).collect();
+    (packets, complaints.to_string())
 }
 
 /// The same for bytes.
@@ -103,7 +108,6 @@ fn packet(p: &Value, scales: &HashMap<i64, i64>) -> Packet {
         video: p["codec_type"] == "video",
         dts,
         pts: p["pts"].as_i64().unwrap_or(dts),
-        duration: p["duration"].as_i64(),
         timescale: scales[&p["stream_index"].as_i64().unwrap()],
         size: p["size"].as_str().unwrap().parse().unwrap(),
         key: p["flags"].as_str().unwrap().starts_with('K'),
@@ -116,17 +120,18 @@ pub fn only(packets: &[Packet], video: bool) -> Vec<&Packet> {
     packets.iter().filter(|p| p.video == video).collect()
 }
 
-/// A stream's entries as ffprobe names them: `codec_name`, `profile`, `width`, ….
+/// A file's streams as ffprobe describes them (`codec_name`, `profile`, `width`, …); none if
+/// it cannot read the file.
 ///
 /// # Panics
-/// If ffprobe cannot read the file.
+/// If ffprobe does not end.
 pub fn streams(path: &Path) -> Vec<Value> {
     let mut ffprobe = tools::program("ffprobe");
     ffprobe
         .args(["-v", "quiet", "-of", "json", "-show_streams"])
         .arg(path);
-    let text = run(&mut ffprobe, Duration::from_secs(60));
-    let json: Value = serde_json::from_str(&text).unwrap();
+    let (_, text) = Process::spawn(&mut ffprobe).finish(Duration::from_secs(60));
+    let json: Value = serde_json::from_str(&text).unwrap_or_default();
     json["streams"].as_array().cloned().unwrap_or_default()
 }
 
@@ -138,7 +143,7 @@ pub fn decode_complaints(path: &Path) -> String {
         .arg("-i")
         .arg(path)
         .args(["-f", "null", "-"]);
-    let (status, log) = crate::process::Process::spawn(&mut ffmpeg).finish(Duration::from_secs(90));
+    let (status, log) = Process::spawn(&mut ffmpeg).finish(Duration::from_secs(90));
     if status.success() {
         log
     } else {

@@ -7,6 +7,7 @@ use protocol_tests::clips::{self, Clip};
 use protocol_tests::flv;
 use protocol_tests::hls::{Download, Format, Listed, Media};
 use protocol_tests::http::{self, Client};
+use protocol_tests::mp4;
 use protocol_tests::probe::{self, Packet};
 use protocol_tests::rtmp::Background;
 use protocol_tests::server::Weir;
@@ -145,15 +146,22 @@ fn each_segment_is_whole(download: &Download) {
             continue;
         }
         // In CMAF each sample carries its duration: no gap, no overlap, within or between.
-        for packet in &packets {
-            if let Some(end) = end {
-                assert_eq!(packet.dts, end, "gap or overlap in {}", listed.path);
-            }
-            end = packet.duration.map(|d| packet.dts + d);
+        let samples = mp4::samples(bytes);
+        assert_eq!(
+            samples.len(),
+            packets.len(),
+            "both readers see the same samples"
+        );
+        for (sample, packet) in samples.iter().zip(&packets) {
+            assert_eq!(sample.dts as i64, packet.dts);
+            assert!(
+                end.is_none_or(|end| end == sample.dts),
+                "gap or overlap in {}",
+                listed.path
+            );
+            end = Some(sample.dts + u64::from(sample.duration));
         }
-        let span = packets.last().unwrap().seconds() - packets[0].seconds();
-        let span =
-            span + packets.last().unwrap().duration.unwrap() as f64 / packets[0].timescale as f64;
+        let span = (end.unwrap() - samples[0].dts) as f64 / packets[0].timescale as f64;
         let off = span - f64::from(listed.duration);
         assert!(off.abs() < 0.0011, "{}: EXTINF is {off} s off", listed.path);
     }
