@@ -135,61 +135,51 @@ pub(crate) fn media(
     let Some(target_duration) = view.target_duration else {
         return Ok(None);
     };
-    let (lead, listed) = match rendition {
-        Rendition::Track(id) => {
-            let Some(track) = view.track(id) else {
-                return Ok(None);
-            };
-            (&**track, listed(track, span))
-        }
-        Rendition::Ts => {
-            let Some(lead) = lead(view) else {
-                return Ok(None);
-            };
-            let mut segments = listed(lead, span);
-            segments.retain(|s| is_closed(view, s.media_sequence));
-            for segment in &mut segments {
-                segment.gap = !has_ts(view, segment.media_sequence);
-            }
-            (lead, segments)
-        }
+    let listed = match rendition {
+        Rendition::Track(id) => match view.track(id) {
+            Some(track) => listed(track, span),
+            None => return Ok(None),
+        },
+        Rendition::Ts => muxed(view, span),
     };
-    let Some(first) = listed.first() else {
+    let Some(first) = listed.first().copied() else {
         return Ok(None);
     };
     let key = broadcast.key();
     let uris: Vec<(String, String)> = listed
         .iter()
-        .map(|s| match rendition {
+        .map(|Listed { info, .. }| match rendition {
             Rendition::Ts => (
-                format!("{SHARED}/{key}/ts/{}.ts", s.media_sequence),
+                format!("{SHARED}/{key}/ts/{}.ts", info.media_sequence),
                 String::new(),
             ),
             Rendition::Track(id) => (
-                format!("{SHARED}/{key}/{}/{}.m4s", id.0, s.media_sequence),
-                format!("{SHARED}/{key}/{}/init-{}.mp4", id.0, s.init),
+                format!("{SHARED}/{key}/{}/{}.m4s", id.0, info.media_sequence),
+                format!("{SHARED}/{key}/{}/init-{}.mp4", id.0, info.init),
             ),
         })
         .collect();
     let segments: Vec<manifest::Segment<'_>> = listed
         .iter()
         .zip(&uris)
-        .map(|(s, (uri, map))| manifest::Segment {
+        .map(|(listed, (uri, map))| manifest::Segment {
             uri,
-            duration: u64::from(s.duration),
-            timescale: lead.timescale,
-            discontinuity: s.discontinuity,
+            duration: u64::from(listed.info.duration),
+            timescale: listed.timescale,
+            discontinuity: listed.info.discontinuity || listed.joins > 0,
             map: (rendition != Rendition::Ts).then_some(Map { uri: map }),
-            program_date_time: Some(s.program_date_time),
-            gap: s.gap,
+            program_date_time: Some(listed.info.program_date_time),
+            gap: listed.info.gap,
         })
         .collect();
     let playlist = MediaPlaylist {
         target_duration,
-        media_sequence: first.media_sequence,
+        media_sequence: first.info.media_sequence,
         // The tag in front of the first segment is listed, so it is not counted as gone.
-        discontinuity_sequence: first.discontinuity_sequence - u64::from(first.discontinuity),
-        independent_segments: listed.iter().all(|s| s.independent || s.gap),
+        discontinuity_sequence: first.info.discontinuity_sequence
+            - u64::from(first.info.discontinuity)
+            + first.joined_before,
+        independent_segments: listed.iter().all(|s| s.info.independent || s.info.gap),
         playlist_type: (span == Span::Vod).then_some(PlaylistType::Vod),
         end: view.ended,
         segments: &segments,
@@ -199,31 +189,70 @@ pub(crate) fn media(
     Ok(Some(text))
 }
 
+/// A segment as a playlist lists it.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    info: SegmentInfo,
+    timescale: u32,
+    /// Tracks that join a muxed rendition with this segment: it has other contents than the
+    /// one before it, which makes a discontinuity of its own.
+    joins: u64,
+    /// Such discontinuities before it.
+    joined_before: u64,
+}
+
 /// The segments of a track that a playlist of `span` lists.
-fn listed(track: &TrackView, span: Span) -> Vec<SegmentInfo> {
+fn listed(track: &TrackView, span: Span) -> Vec<Listed> {
+    let listed = |info| Listed {
+        info,
+        timescale: track.timescale,
+        joins: 0,
+        joined_before: 0,
+    };
     match span {
-        Span::Live => track.window().iter().map(|s| s.info).collect(),
-        Span::Vod => track.all().collect(),
+        Span::Live => track.window().iter().map(|s| listed(s.info)).collect(),
+        Span::Vod => track.all().map(listed).collect(),
     }
 }
 
-/// The track whose segments a muxed playlist follows.
-fn lead(view: &View) -> Option<&TrackView> {
-    let video = view
-        .tracks
-        .iter()
-        .find(|t| t.kind == TrackKind::Video && t.last().is_some());
-    video
-        .or_else(|| view.tracks.iter().find(|t| t.last().is_some()))
-        .map(|t| &**t)
+/// The segments of the muxed rendition: those of the track that is there longest, with video's
+/// times where there is video. A late track joins with a discontinuity.
+fn muxed(view: &View, span: Span) -> Vec<Listed> {
+    let started = || view.tracks.iter().filter(|t| t.last().is_some());
+    let Some(longest) = started().min_by_key(|t| t.first_sequence()) else {
+        return Vec::new();
+    };
+    let video = started().find(|t| t.kind == TrackKind::Video);
+    let late: Vec<u64> = started()
+        .filter_map(|t| t.first_sequence())
+        .filter(|first| Some(*first) > longest.first_sequence())
+        .collect();
+    let count = |joined: &dyn Fn(u64) -> bool| late.iter().filter(|s| joined(**s)).count() as u64;
+    let mut segments = listed(longest, span);
+    segments.retain(|s| is_closed(view, s.info.media_sequence));
+    for segment in &mut segments {
+        let sequence = segment.info.media_sequence;
+        if let Some(video) = video
+            && let Some(of_video) = video.segment(sequence).filter(|s| !s.info.gap)
+        {
+            (segment.info, segment.timescale) = (of_video.info, video.timescale);
+        }
+        segment.info.gap = !has_ts(view, sequence);
+        segment.joins = count(&|first| first == sequence);
+        segment.joined_before = count(&|first| first < sequence);
+    }
+    segments
 }
 
-/// Whether every track has closed this segment, so that it can be muxed.
+/// Whether every track has closed this segment, so that it can be muxed. A track that has
+/// just begun has it open.
 fn is_closed(view: &View, media_sequence: u64) -> bool {
-    view.tracks
-        .iter()
-        .filter_map(|t| t.last())
-        .all(|last| last.media_sequence >= media_sequence)
+    view.tracks.iter().all(|track| match track.last() {
+        Some(last) => last.media_sequence >= media_sequence,
+        None => track
+            .open()
+            .is_none_or(|open| open.media_sequence > media_sequence),
+    })
 }
 
 /// Whether there is a TS segment with this number: closed, and with media of a track.
