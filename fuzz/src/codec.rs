@@ -43,11 +43,7 @@ fn avc(config: &AvcConfig) {
 
 /// A frame made from `payload` tells the same configuration.
 fn adts(config: &AacConfig, payload: &[u8]) {
-    // ADTS has three bits for the channel configuration.
-    let Some(header) = config
-        .adts_header(payload.len())
-        .filter(|_| config.channels <= 7)
-    else {
+    let Some(header) = config.adts_header(payload.len()) else {
         return;
     };
     let frame = [&header[..], payload].concat();
