@@ -1,6 +1,6 @@
 //! What ffprobe sees in a file.
 
-use crate::process::{Process, run};
+use crate::process::{Process, run_apart};
 use crate::tools;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -62,10 +62,9 @@ pub fn packets_and_complaints(path: &Path) -> (Vec<Packet>, String) {
         "packet=stream_index,codec_type,pts,dts,size,flags,data_hash\
          :stream=index,time_base",
     );
-    let text = run(ffprobe.arg(path), Duration::from_secs(60));
-    // Complaints are printed before the JSON.
-    let (complaints, text) = text.split_at(text.find("{\n").unwrap_or(0));
-    let json: Value = serde_json::from_str(text).unwrap();
+    let (text, complaints) = run_apart(ffprobe.arg(path), Duration::from_secs(60));
+    let json: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|e| panic!("{}: {e}: {complaints}", path.display()));
     let scales: HashMap<i64, i64> = json["streams"]
         .as_array()
         .map(Vec::as_slice)
@@ -83,7 +82,7 @@ pub fn packets_and_complaints(path: &Path) -> (Vec<Packet>, String) {
         .map(Vec::as_slice)
         .unwrap_or_default();
     let packets = packets.iter().map(|p| packet(p, &scales)).collect();
-    (packets, complaints.to_string())
+    (packets, complaints)
 }
 
 /// The same for bytes.
@@ -103,11 +102,13 @@ fn timescale(base: &str) -> i64 {
 }
 
 fn packet(p: &Value, scales: &HashMap<i64, i64>) -> Packet {
-    let dts = p["dts"].as_i64().unwrap_or_else(|| panic!("no dts: {p}"));
+    // Only a packet that is broken has neither.
+    let time = |key: &str| p[key].as_i64();
+    let dts = time("dts").or(time("pts")).unwrap_or_default();
     Packet {
         video: p["codec_type"] == "video",
         dts,
-        pts: p["pts"].as_i64().unwrap_or(dts),
+        pts: time("pts").unwrap_or(dts),
         timescale: scales[&p["stream_index"].as_i64().unwrap()],
         size: p["size"].as_str().unwrap().parse().unwrap(),
         key: p["flags"].as_str().unwrap().starts_with('K'),
@@ -130,7 +131,7 @@ pub fn streams(path: &Path) -> Vec<Value> {
     ffprobe
         .args(["-v", "quiet", "-of", "json", "-show_streams"])
         .arg(path);
-    let (_, text) = Process::spawn(&mut ffprobe).finish(Duration::from_secs(60));
+    let (text, _) = run_apart(&mut ffprobe, Duration::from_secs(60));
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
     json["streams"].as_array().cloned().unwrap_or_default()
 }

@@ -36,10 +36,14 @@ impl Process {
     /// If the program cannot be started.
     pub fn spawn_logging(command: &mut Command, log: &Path) -> Self {
         let out = File::options().create(true).append(true).open(log).unwrap();
-        command
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().unwrap())
-            .stderr(out);
+        command.stdout(out.try_clone().unwrap()).stderr(out);
+        Self::spawn_as_set(command, log)
+    }
+
+    /// Starts `command`, whose standard error goes to `log`, and whose standard output goes
+    /// where the caller said.
+    fn spawn_as_set(command: &mut Command, log: &Path) -> Self {
+        command.stdin(Stdio::null());
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command
             .spawn()
@@ -163,6 +167,20 @@ impl Drop for Process {
         }
         self.kill();
     }
+}
+
+/// Runs a program to its end; what it prints as its result, and what it complains about.
+///
+/// # Panics
+/// If it takes longer than `limit`.
+pub fn run_apart(command: &mut Command, limit: Duration) -> (String, String) {
+    let dir = TempDir::new().unwrap();
+    let (out, log) = (dir.path().join("out"), dir.path().join("log"));
+    command
+        .stdout(File::create(&out).unwrap())
+        .stderr(File::create(&log).unwrap());
+    let (_, complaints) = Process::spawn_as_set(command, &log).finish(limit);
+    (std::fs::read_to_string(&out).unwrap(), complaints)
 }
 
 /// Runs a program to its end; its output if it succeeds.

@@ -354,13 +354,17 @@ fn comes_late(kind: u8) {
     let multivariant = weir.ended("show", Format::Cmaf);
     assert_eq!(multivariant.renditions().len(), 2, "{}", multivariant.text);
     let (video, audio) = tag_counts(&tags);
-    // One segment at a time: ffprobe shows no track that is not there from a file's start.
+    // One segment at a time: ffprobe shows no track that is not there from a file's start. It
+    // complains of the segment that video joins, where that is cut before its keyframe.
     let path = weir.ended("show", Format::Ts).main;
     let transport = weir.download(&path);
-    let alone = 0..transport.segments.len();
-    let alone = alone
-        .flat_map(|i| probe::packets_of(&transport.alone(i)))
-        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let mut alone = Vec::new();
+    for index in 0..transport.segments.len() {
+        let file = dir.path().join("segment.ts");
+        std::fs::write(&file, transport.alone(index)).unwrap();
+        alone.extend(probe::packets_and_complaints(&file).0);
+    }
     let outputs = [("CMAF", cmaf_packets(&weir, "show")), ("TS", alone)];
     for (format, packets) in outputs {
         let out = counts(&packets);
@@ -404,6 +408,93 @@ fn late_audio_joins() {
 #[test]
 fn late_video_joins() {
     comes_late(flv::VIDEO);
+}
+
+/// Appends a clip to another, as one session's continuation.
+fn then(mut tags: Vec<Tag>, more: Vec<Tag>) -> Vec<Tag> {
+    let end = tags.iter().map(|t| t.timestamp).max().unwrap_or(0) + 40;
+    tags.extend(
+        more.into_iter()
+            .filter(|t| t.kind != flv::SCRIPT)
+            .map(|mut t| {
+                t.timestamp += end;
+                t
+            }),
+    );
+    tags
+}
+
+fn first_seconds(tags: Vec<Tag>, ms: u32) -> Vec<Tag> {
+    tags.into_iter().take_while(|t| t.timestamp < ms).collect()
+}
+
+#[test]
+fn a_configuration_that_changes_costs_one_discontinuity() {
+    let _turn = heavy();
+    let weir = Weir::start(&QUICK);
+    // Another picture size, and another audio rate, without a word in between.
+    let tags = then(first_seconds(long(), 6000), first_seconds(small(), 6000));
+    publish(&weir, "show", &tags);
+    let multivariant = weir.ended("show", Format::Cmaf);
+    let transport = weir.ended("show", Format::Ts).main;
+    for path in multivariant.renditions().iter().chain([&transport]) {
+        let download = weir.download(path);
+        assert_eq!(
+            download.media.discontinuities(),
+            1,
+            "{}",
+            download.media.text
+        );
+        let alone = 0..download.segments.len();
+        let all: Vec<_> = alone
+            .flat_map(|i| probe::packets_of(&download.alone(i)))
+            .collect();
+        let (video, audio) = tag_counts(&tags);
+        let expected = match path {
+            path if *path == transport => (video, audio),
+            path if *path == multivariant.main => (video, 0),
+            _ => (0, audio),
+        };
+        assert_eq!(counts(&all), expected, "{path}");
+    }
+    let inits = weir.download(&multivariant.main).inits.len();
+    assert_eq!(inits, 2, "one init section for each size");
+}
+
+/// Some encoders send their headers again with each keyframe.
+#[test]
+fn a_configuration_that_is_repeated_costs_nothing() {
+    let _turn = heavy();
+    let weir = Weir::start(&QUICK);
+    let tags = first_seconds(long(), 8000);
+    let headers: Vec<Tag> = tags
+        .iter()
+        .filter(|t| t.kind != flv::SCRIPT && t.is_header())
+        .cloned()
+        .collect();
+    let mut repeated = Vec::new();
+    for tag in &tags {
+        if tag.is_key() && tag.timestamp > 0 {
+            repeated.extend(headers.iter().cloned().map(|mut h| {
+                h.timestamp = tag.timestamp;
+                h
+            }));
+        }
+        repeated.push(tag.clone());
+    }
+    publish(&weir, "show", &repeated);
+    let multivariant = weir.ended("show", Format::Cmaf);
+    for path in multivariant.renditions() {
+        let download = weir.download(&path);
+        assert_eq!(
+            download.media.discontinuities(),
+            0,
+            "{}",
+            download.media.text
+        );
+        assert_eq!(download.inits.len(), 1);
+    }
+    assert_eq!(counts(&cmaf_packets(&weir, "show")), tag_counts(&tags));
 }
 
 #[test]

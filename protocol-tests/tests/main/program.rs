@@ -242,6 +242,39 @@ fn running_out_of_descriptors_is_survived() {
     weir.stop();
 }
 
+#[test]
+fn sessions_leave_nothing_behind() {
+    let _turn = heavy();
+    let mut weir = Weir::start(&["--segment", "2s", "--grace", "0s"]);
+    let tags = flv::read(&clips::BASELINE.flv());
+    let round = |weir: &Weir, round: u32| {
+        for i in 0..10 {
+            let name = format!("r{round}-{i}");
+            publish(weir, &name, &tags);
+            crate::support::ts_packets(weir, &name);
+        }
+        protocol_tests::eventually(SHORT, "all connections are closed", || {
+            let open = weir.metric("weir_rtmp_connections")? + weir.metric("weir_streams")?;
+            (open == 0.0).then_some(())
+        });
+        (weir.descriptors(), weir.resident_kib())
+    };
+    round(&weir, 0);
+    let (descriptors, memory) = round(&weir, 1);
+    let (descriptors_later, memory_later) = round(&weir, 2);
+    // Connections of the last requests may still be open for a moment.
+    let limit = descriptors + 4;
+    assert!(
+        descriptors_later <= limit,
+        "{descriptors} descriptors became {descriptors_later}"
+    );
+    // Ten recordings of 6 s are remembered, not held: 40 KiB each would be much.
+    let grown = memory_later.saturating_sub(memory);
+    assert!(grown < 4096, "ten ended streams hold {grown} KiB");
+    weir.assert_healthy();
+    weir.stop();
+}
+
 /// Runs a program under a seccomp filter that answers io_uring_setup with EPERM, as container
 /// runtimes do.
 const WITHOUT_IO_URING: &str = r#"

@@ -91,14 +91,13 @@ fn the_obs_sequence_publishes() {
     weir.stop();
 }
 
-/// After 4 h 39 min of streaming every header carries an extended timestamp.
-#[test]
-fn extended_timestamps_are_followed() {
+/// Publishes from `start` on, and expects the clip's eight seconds.
+fn published_from(start: u32) {
     let _turn = heavy();
     let weir = Weir::start(&QUICK);
     let mut tags = flv::read(&clips::PAL.flv());
-    for tag in tags.iter_mut().filter(|t| !t.is_header()) {
-        tag.timestamp += 0xff_ffff - 3000;
+    for tag in &mut tags {
+        tag.timestamp = tag.timestamp.wrapping_add(start);
     }
     publish(&weir, "show", &tags);
     let packets = cmaf_packets(&weir, "show");
@@ -106,6 +105,20 @@ fn extended_timestamps_are_followed() {
     let video: Vec<_> = packets.iter().filter(|p| p.video).collect();
     let span = video.last().unwrap().seconds() - video[0].seconds();
     assert!((7.8..8.1).contains(&span), "8 s became {span} s");
+    let multivariant = weir.ended("show", Format::Cmaf);
+    assert_eq!(weir.media(&multivariant.main).discontinuities(), 0);
+}
+
+/// After 4 h 39 min of streaming every header carries an extended timestamp.
+#[test]
+fn extended_timestamps_are_followed() {
+    published_from(0xff_ffff - 3000);
+}
+
+/// After 49 days of streaming the clock begins again.
+#[test]
+fn the_clock_may_wrap() {
+    published_from(u32::MAX - 3000);
 }
 
 struct Keyed {
