@@ -39,7 +39,7 @@ struct Publisher {
     unsent: Vec<u8>,
     /// Bytes of media that the socket has taken.
     sent: u64,
-    /// When its first frame is due.
+    /// When its first frame is due, then when it was sent.
     start: Instant,
     /// When the write of its first keyframe began.
     first_key: Option<Instant>,
@@ -161,6 +161,8 @@ impl Publisher {
     fn send_due(&mut self, now: Instant) -> Duration {
         let mut late = Duration::ZERO;
         if self.pictures == 0 {
+            // A first frame that is late delays all: real time runs from it.
+            self.start = now;
             self.session.send_config(self.clip.video(), 0);
             self.session.send_config(self.clip.audio(), 0);
             self.first_key = Some(now);
