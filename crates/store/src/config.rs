@@ -17,9 +17,11 @@ pub struct LibraryConfig {
     /// Share of the disk, in percent, below which the oldest closed files go. Default 5.
     pub free_disk_percent_min: u8,
     /// Longest time the listing of a closed segment waits for its append, default 200 ms.
-    /// After it, recording of that broadcast stops and the stream goes on (`design.md`
-    /// §7.3).
+    /// After it the segment is listed all the same, and served from memory.
     pub segment_wait: Duration,
+    /// Longest time an append may take, default 10 s. After it, or when more waits than
+    /// [`limits::QUEUE_BYTES_MAX`], recording of that broadcast stops and the stream goes on.
+    pub stall_wait: Duration,
     /// Most bytes of one data file, default 2 GiB. A new file starts at a segment boundary
     /// before it is reached.
     pub file_bytes_max: u64,
@@ -37,6 +39,7 @@ impl LibraryConfig {
             keep: None,
             free_disk_percent_min: 5,
             segment_wait: Duration::from_millis(200),
+            stall_wait: Duration::from_secs(10),
             file_bytes_max: limits::FILE_BYTES_MAX,
             file_duration_max: Duration::from_secs(3600),
         }

@@ -140,12 +140,14 @@ impl Replayer {
             Record::Gap(segment) => self.segment(segment, true),
             Record::Discontinuity(_) | Record::Clock(_) => Ok(()),
             Record::Event(event) => {
+                self.commit_outside()?;
                 self.out.stopped |= event.code == EventCode::RecordingStopped;
-                self.commit_outside()
+                Ok(())
             }
             Record::Seal(seal) => {
+                self.commit_outside()?;
                 self.out.seal = Some(seal);
-                self.commit_outside()
+                Ok(())
             }
         }
     }

@@ -99,7 +99,10 @@ impl Settings {
             None => FileConfig::default(),
         };
         let settings = Self::merge(flags, file);
-        settings.check()?;
+        settings.check().map_err(|e| match &flags.config {
+            Some(path) => format!("configuration {}: {e}", path.display()),
+            None => e,
+        })?;
         Ok(settings)
     }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{info, warn};
-use weir_auth::key::KeyHash;
 use weir_auth::policy::{Input, Policy};
 use weir_auth::secrets::{DEMO_INPUT, Secrets};
 use weir_live::{Handoff, Shared};
@@ -53,10 +52,8 @@ pub fn run(settings: &Settings) -> Result<(), String> {
 /// A text that names the input at fault.
 pub fn policy(settings: &Settings, more: Vec<Input>) -> Result<Policy, String> {
     let mut inputs = more;
-    for (i, entry) in settings.inputs.iter().enumerate() {
-        let at = |e: &dyn std::fmt::Display| format!("[[input]] number {}: {e}", i + 1);
-        let name = StreamName::parse(&entry.name).map_err(|e| at(&e))?;
-        let key: KeyHash = entry.key_hash.parse().map_err(|e| at(&e))?;
+    for entry in &settings.inputs {
+        let (name, key) = (entry.name.0.clone(), entry.key_hash.0.clone());
         // An input of the operator's replaces the one that the first start made.
         inputs.retain(|input| input.name != name || input.name.as_str() != DEMO_INPUT);
         inputs.push(Input { name, key });

@@ -89,34 +89,44 @@ fn test(args: &[String]) -> Result<()> {
 }
 
 /// Runs one libFuzzer target. The stable compiler takes the sanitizer flags because
-/// `RUSTC_BOOTSTRAP` is set for this build only, in a target directory of its own.
+/// `RUSTC_BOOTSTRAP` is set for this build only, in a target directory of its own; naming the
+/// host as target keeps them away from build scripts and macros. Finds go to a corpus of
+/// their own, so that what is committed stays small.
 fn fuzz(args: &[String]) -> Result<()> {
     let target = args
         .first()
         .ok_or("fuzz: which target? See fuzz/fuzz_targets")?;
-    let seconds = args.get(1).map_or("60", String::as_str);
-    let corpus = format!("fuzz/corpus/{target}");
-    let limit = format!("-max_total_time={seconds}");
+    let limit = format!(
+        "-max_total_time={}",
+        args.get(1).map_or("60", String::as_str)
+    );
+    let (found, kept) = (
+        format!("target/fuzz/corpus/{target}"),
+        format!("fuzz/corpus/{target}"),
+    );
+    for dir in [&*found, "fuzz/artifacts"] {
+        let dir = tools::root().join(dir);
+        std::fs::create_dir_all(&dir).map_err(|e| format!("cannot make {}: {e}", dir.display()))?;
+    }
+    let host = tools::host()?;
+    let mut command = vec!["run", "--release", "--locked", "--target", &host];
+    command.extend([
+        "--package",
+        "weir-fuzz",
+        "--features",
+        "libfuzzer",
+        "--bin",
+        target,
+        "--",
+    ]);
+    command.extend([&*found, &*kept, &*limit, "-max_len=65536", "-timeout=20"]);
+    command.extend(["-rss_limit_mb=1024", "-artifact_prefix=fuzz/artifacts/"]);
     tools::cargo_env(
-        &[
-            "run",
-            "--release",
-            "--locked",
-            "--package",
-            "weir-fuzz",
-            "--features",
-            "libfuzzer",
-            "--bin",
-            target,
-            "--",
-            &corpus,
-            &limit,
-            "-max_len=65536",
-            "-artifact_prefix=fuzz/artifacts/",
-        ],
+        &command,
         &[
             ("RUSTC_BOOTSTRAP", "1"),
             ("CARGO_TARGET_DIR", "target/fuzz"),
+            ("CARGO_PROFILE_RELEASE_LTO", "off"),
             ("RUSTFLAGS", FUZZ_FLAGS),
         ],
     )

@@ -3,7 +3,7 @@
 
 mod track;
 
-pub(crate) use track::{Closing, CurrentFile, Track};
+pub(crate) use track::{CurrentFile, Track};
 
 use crate::config::LibraryConfig;
 use crate::limits::MEMORY_BYTES_MAX;

@@ -11,7 +11,7 @@ use crate::format::record::{Clock, Discontinuity, Seal, Segment as SegmentRecord
 use crate::format::{FileKind, HEADER_BYTES, Header, Record, samples};
 use crate::library::Library;
 use crate::limits::FILE_BYTES_HARD;
-use crate::segment::{Place, SegmentInfo};
+use crate::segment::{Place, Segment, SegmentInfo};
 use crate::stats::add;
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -266,32 +266,46 @@ impl Context {
             || i128::from(us) > config.file_duration_max.as_micros() as i128
     }
 
-    /// Stops recording if `media_sequence` is not listed when the wait is over.
+    /// Lists `media_sequence` from memory if its append takes longer than the wait, and stops
+    /// recording if it takes much longer than that.
     fn watch(self: &Rc<Self>, id: TrackId, media_sequence: u64) {
         let context = Rc::downgrade(self);
-        let wait = self.library.config().segment_wait;
+        let config = self.library.config();
+        let (wait, stall) = (config.segment_wait, config.stall_wait);
         weir_ring::spawn(async move {
             weir_ring::sleep(wait).await;
-            let Some(context) = context.upgrade() else {
+            let late = context
+                .upgrade()
+                .and_then(|c| c.list_late(id, media_sequence));
+            let Some((segment, slow)) = late else {
                 return;
             };
-            let late = {
-                let mut core = context.broadcast.core();
-                core.track(id).and_then(|track| {
-                    let waits = |c: &crate::core::Closing| {
-                        c.segment.info.media_sequence == media_sequence && !c.appended
-                    };
-                    let late = track.closing.iter().any(waits);
-                    late.then(|| track.file.as_ref().map(|f| f.log.data_path()))
-                })
-            };
-            if let Some(path) = late {
-                context.stop(&Error::Slow {
-                    path: path.unwrap_or_default(),
-                    media_sequence,
-                });
+            tracing::warn!("{slow}; viewers get it from memory");
+            weir_ring::sleep(stall.saturating_sub(wait)).await;
+            if let Some(context) = context.upgrade()
+                && segment.chunks().iter().any(|c| !c.is_stored())
+            {
+                context.stop(&slow);
             }
         });
+    }
+
+    /// Lists a track's closed segments if `media_sequence` still waits among them.
+    fn list_late(&self, id: TrackId, media_sequence: u64) -> Option<(Arc<Segment>, Error)> {
+        let mut core = self.broadcast.core();
+        let track = core.track(id)?;
+        let mut waiting = track.closing.iter().filter(|c| !c.appended);
+        let closing = waiting.find(|c| c.segment.info.media_sequence == media_sequence)?;
+        let segment = closing.segment.clone();
+        let path = track.file.as_ref().map(|f| f.log.data_path());
+        let listed = core.list_closed(id, true, self.broadcast.is_recording());
+        self.count(listed);
+        self.publish(&mut core);
+        let slow = Error::Slow {
+            path: path.unwrap_or_default(),
+            media_sequence,
+        };
+        Some((segment, slow))
     }
 
     /// Stops recording if more waits for the disk than may.

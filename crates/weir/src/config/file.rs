@@ -1,6 +1,6 @@
 //! `weir.toml`.
 
-use super::value::{Listen, LogFormat, Span};
+use super::value::{InputKey, InputName, Listen, LogFormat, Span};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// One `[[input]]`: a name under which may be published, and the hash of its key.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputEntry {
     /// Name of the stream that the key publishes.
-    pub name: String,
+    pub name: InputName,
     /// `sha256:` and 64 hex digits, as `weir config key` prints.
-    pub key_hash: String,
+    pub key_hash: InputKey,
 }
 
 /// The file as it is written: every key optional, unknown keys refused.

@@ -4,6 +4,8 @@ use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+use weir_auth::key::KeyHash;
+use weir_media::StreamName;
 use weir_net::Address;
 
 /// A length of time, written with a unit: `500ms`, `4s`, `15m`, `12h`, `7d`.
@@ -107,6 +109,32 @@ impl fmt::Display for LogFormat {
     }
 }
 
+/// The name of an `[[input]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputName(pub StreamName);
+
+impl FromStr for InputName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        StreamName::parse(text).map(Self).map_err(|e| e.to_string())
+    }
+}
+
+/// The key hash of an `[[input]]`.
+#[derive(Debug, Clone)]
+pub struct InputKey(pub KeyHash);
+
+impl FromStr for InputKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|e: weir_auth::error::Error| e.to_string())
+    }
+}
+
 /// Lets serde read a value by its `FromStr`, so that an error carries its line.
 macro_rules! from_text {
     ($($name:ty),+) => {$(
@@ -117,7 +145,7 @@ macro_rules! from_text {
         }
     )+};
 }
-from_text!(Span, Listen, LogFormat);
+from_text!(Span, Listen, LogFormat, InputName, InputKey);
 
 #[cfg(test)]
 mod tests {
