@@ -30,7 +30,6 @@ pub mod chunk;
 pub mod demux;
 pub mod error;
 pub mod flv;
-pub mod fuzz;
 pub mod gather;
 pub mod handshake;
 pub mod limits;
