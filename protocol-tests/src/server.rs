@@ -164,13 +164,15 @@ impl Weir {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Open descriptors.
+    /// Open sockets. Files are left out: handles of recordings are kept, up to a bound.
     ///
     /// # Panics
     /// If the process has ended.
-    pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.process.pid()))
-            .unwrap()
+    pub fn sockets(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.process.pid())).unwrap();
+        let links = open.filter_map(|e| std::fs::read_link(e.ok()?.path()).ok());
+        links
+            .filter(|l| l.to_string_lossy().starts_with("socket:"))
             .count()
     }
 

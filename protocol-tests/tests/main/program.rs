@@ -251,24 +251,24 @@ fn sessions_leave_nothing_behind() {
         for i in 0..10 {
             let name = format!("r{round}-{i}");
             publish(weir, &name, &tags);
-            crate::support::ts_packets(weir, &name);
+            crate::support::cmaf_packets(weir, &name);
         }
         protocol_tests::eventually(SHORT, "all connections are closed", || {
             let open = weir.metric("weir_rtmp_connections")? + weir.metric("weir_streams")?;
             (open == 0.0).then_some(())
         });
-        (weir.descriptors(), weir.resident_kib())
+        (weir.sockets(), weir.resident_kib())
     };
     round(&weir, 0);
-    let (descriptors, memory) = round(&weir, 1);
-    let (descriptors_later, memory_later) = round(&weir, 2);
+    let (sockets, memory) = round(&weir, 1);
+    let (sockets_later, memory_later) = round(&weir, 2);
     // Connections of the last requests may still be open for a moment.
-    let limit = descriptors + 4;
+    let limit = sockets + 4;
     assert!(
-        descriptors_later <= limit,
-        "{descriptors} descriptors became {descriptors_later}"
+        sockets_later <= limit,
+        "{sockets} sockets became {sockets_later}"
     );
-    // Ten recordings of 6 s are remembered, not held: 40 KiB each would be much.
+    // Ten recordings of 6 s are remembered, not held: 400 KiB each would be their frames.
     let grown = memory_later.saturating_sub(memory);
     assert!(grown < 4096, "ten ended streams hold {grown} KiB");
     weir.assert_healthy();
