@@ -20,7 +20,6 @@
 //! | who says what when | [`session`] |
 //! | why a connection ended | [`error`] |
 //! | any maximum | [`limits`] |
-//! | what the fuzzer calls | [`fuzz`] |
 #![forbid(unsafe_code)]
 
 pub mod amf;
