@@ -44,8 +44,8 @@ pub const ABSENCE_US_MAX: i64 = 86_400_000_000;
 /// Largest target duration, in seconds (`design.md` §7.1).
 pub const TARGET_SECONDS_MAX: u32 = 10;
 
-/// By how much a segment of a following track may be longer than the target duration, in
-/// ticks of 1/90,000 s: 0.45 s is rounded away in EXTINF.
+/// By how much a segment of a following track, or a gap, may be longer than the target
+/// duration, in ticks of 1/90,000 s: 0.45 s is rounded away in EXTINF.
 pub const TARGET_ROUNDING_90K: i64 = 40_500;
 
 /// How long a following track may be missing behind a boundary, in the leader's media time or

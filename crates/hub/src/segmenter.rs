@@ -9,7 +9,7 @@ mod follow;
 mod lead;
 
 use crate::config::StreamConfig;
-use crate::limits::{STREAM_TIMESCALE, TARGET_SECONDS_MAX};
+use crate::limits::{STREAM_TIMESCALE, TARGET_ROUNDING_90K, TARGET_SECONDS_MAX};
 use crate::output::Event;
 use crate::time::{AUDIO, Time, VIDEO};
 use crate::track::{Queued, Segment, Sink, Track};
@@ -263,7 +263,25 @@ impl Segmenter {
         [VIDEO, AUDIO].iter().filter_map(waiting).min()
     }
 
-    /// Opens a segment at `start`, decided now.
+    /// Opens a segment at `start`, decided now. A track that has nothing before it gets a gap,
+    /// which may not be longer than the target duration either: an absence that is longer is
+    /// divided, at most a few times, since no track gets far ahead of the other.
+    fn open_up_to(&mut self, start: Time, discontinuity: bool, now: Now) {
+        self.target_up_to(start);
+        while let Some(back) = self.open.back().copied()
+            && start.exceeds(back.start, self.target_90k() + TARGET_ROUNDING_90K)
+        {
+            let step = self.target_90k() / i64::from(STREAM_TIMESCALE);
+            let between = Time {
+                ticks: back.start.ticks + step * i64::from(back.start.scale),
+                ..back.start
+            };
+            self.open_segment(between, false, now);
+        }
+        self.open_segment(start, discontinuity, now);
+    }
+
+    /// Opens a segment at `start`.
     fn open_segment(&mut self, start: Time, discontinuity: bool, now: Now) {
         let discontinuity = discontinuity || self.discontinuity_due;
         self.discontinuity_due = false;
@@ -328,13 +346,16 @@ impl Segmenter {
     }
 
     /// The target duration in seconds. The first call fixes it: the wanted segment or
-    /// `longest_90k`, whichever is longer, rounded up.
+    /// `longest_90k`, whichever is longer, rounded up; more if a track already has more in its
+    /// open segment than is rounded away.
     fn fix_target(&mut self, longest_90k: i64) -> u32 {
         let wanted = self.segment_90k.max(longest_90k).max(1);
+        let tracks = self.tracks.iter().flatten();
+        let open = tracks.map(Track::rounded_seconds).max().unwrap_or(0);
         *self.counting.target.get_or_insert_with(|| {
             let seconds = wanted.saturating_add(i64::from(STREAM_TIMESCALE) - 1)
                 / i64::from(STREAM_TIMESCALE);
-            u32::try_from(seconds)
+            u32::try_from(seconds.max(open))
                 .unwrap_or(TARGET_SECONDS_MAX)
                 .min(TARGET_SECONDS_MAX)
         })

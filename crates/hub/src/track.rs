@@ -251,6 +251,29 @@ impl Track {
         rescale(ticks, STREAM_TIMESCALE, self.scale())
     }
 
+    /// What the open segment has, in seconds as EXTINF rounds them.
+    pub(crate) fn rounded_seconds(&self) -> i64 {
+        self.open
+            .map_or(0, |o| rescale(o.duration, self.scale(), 1))
+    }
+
+    /// Whether a frame at `dts` may still go into the open segment with all of its `duration`.
+    pub(crate) fn fits(&self, dts: i64, duration: i64, target: Option<u32>) -> bool {
+        // A late frame is a tick long, after what was already given out for its time.
+        let end = dts.saturating_add(duration).max(self.end.saturating_add(1));
+        let longest = self.longest_segment(target);
+        self.open
+            .is_none_or(|o| end.saturating_sub(o.decode_time) <= longest)
+    }
+
+    /// What of the `duration` of a frame at `dts` its segment can hold. A pause that is longer
+    /// leaves a hole.
+    pub(crate) fn bounded(&self, dts: i64, duration: i64, target: Option<u32>) -> i64 {
+        let start = self.open.map_or(dts.max(self.end), |o| o.decode_time);
+        let end = start.saturating_add(self.longest_segment(target));
+        duration.min(end.saturating_sub(dts)).max(1)
+    }
+
     /// Puts a frame into the open chunk of `segment`. `duration` is the time to the next
     /// frame, more than 0.
     pub(crate) fn append(
@@ -409,7 +432,8 @@ impl Track {
 
     fn put_gap(&mut self, segment: &Segment, end: Time, target_duration: u32, sink: &mut Sink) {
         let decode_time = segment.start.to(self.scale()).max(self.end);
-        let duration = end.to(self.scale()).saturating_sub(decode_time).max(1);
+        let duration = end.to(self.scale()).saturating_sub(decode_time);
+        let duration = duration.clamp(1, self.longest_segment(Some(target_duration)));
         let utc = later(
             segment.utc_at(self.time(decode_time)).min(sink.utc),
             self.last_utc,

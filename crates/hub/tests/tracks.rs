@@ -405,3 +405,59 @@ fn audio_waits_for_slow_video() {
     scene.assert_complete(TrackKind::Video, 0);
     scene.reader.assert_aligned(1);
 }
+
+#[test]
+fn video_that_stops_before_the_target_is_fixed_fixes_it() {
+    let cases = [
+        // At 30 a second up to 4.6 s; or three pictures of 1.5 s, the last of which nobody ends.
+        (Rate::Fixed(30, 1), 4_600_000, 4.6),
+        (Rate::Fixed(2, 3), 4_400_000, 4.5),
+    ];
+    for (rate, until, seconds) in cases {
+        let mut scene = Scene::new();
+        scene.publish(BOTH, &[h264(), aac(48_000)]);
+        let clip = Clip {
+            video: Some(rate),
+            gop: Gop::Once,
+            ..exact(20)
+        };
+        let mut shots = clip.shots();
+        shots.retain(|s| s.kind == TrackKind::Audio || s.at < until);
+        scene.play_shots(&shots);
+        scene.unpublish();
+        scene.assert_complete(TrackKind::Video, 0);
+        scene.assert_complete(TrackKind::Audio, 0);
+        assert_eq!(scene.count(|e| *e == Event::VideoStalled), 1);
+        assert_eq!(scene.reader.seconds(VIDEO)[0], seconds);
+        assert_eq!(scene.reader.target, Some(5));
+    }
+}
+
+#[test]
+fn an_absence_longer_than_the_target_is_divided() {
+    let mut scene = Scene::new();
+    scene.publish(BOTH, &[h264(), aac(48_000)]);
+    let mut shots = exact(30).shots();
+    // Video is away from 11 s on, so that audio leads and cuts at 20 s at the latest; audio is
+    // silent from 19.5 s on, and video is there again first, at 22 s.
+    shots.retain(|s| match s.kind {
+        TrackKind::Video => !(11 * SECOND..22 * SECOND).contains(&s.at),
+        TrackKind::Audio => !(19_500_000..22 * SECOND).contains(&s.at),
+    });
+    scene.play_shots(&shots);
+    scene.unpublish();
+    scene.assert_complete(TrackKind::Video, 0);
+    scene.assert_complete(TrackKind::Audio, 0);
+    scene.assert_video_exact();
+    scene.assert_audio_near(48_000);
+    let (video, audio) = (scene.reader.segments(VIDEO), scene.reader.segments(AUDIO));
+    let numbers = |s: &[common::GotSegment]| s.iter().map(|s| s.media_sequence).collect::<Vec<_>>();
+    assert_eq!(numbers(video), numbers(audio));
+    let gaps: Vec<_> = video.iter().filter(|s| s.gap).collect();
+    let end = |s: &common::GotSegment| s.decode_time + s.duration as i64;
+    assert!(gaps.windows(2).all(|w| end(w[0]) == w[1].decode_time));
+    assert_eq!(gaps.last().map(|s| end(s)), Some(32 * 90_000));
+    let target = i64::from(scene.reader.target.unwrap()) * 90_000;
+    assert!(gaps.iter().all(|s| s.duration as i64 <= target));
+    assert!(audio.iter().all(|s| !s.gap));
+}

@@ -49,7 +49,7 @@ impl Segmenter {
                         }
                     }
                     Step::Cut(time) => {
-                        self.open_segment(time, false, now);
+                        self.open_up_to(time, false, now);
                         self.close_track(slot);
                     }
                 }
@@ -62,10 +62,12 @@ impl Segmenter {
             return;
         };
         self.note_gap(slot, duration);
+        let target = self.counting.target;
         if let Some(track) = &mut self.tracks[slot]
             && let Some(frame) = track.pop()
         {
             track.joins_at = None;
+            let duration = track.bounded(frame.dts, duration, target);
             track.append(frame, duration, &segment, &mut self.sink);
         }
     }
@@ -90,7 +92,7 @@ impl Segmenter {
         }
         if let Some(duration) = measured(track, flush) {
             return match self.fits(track, duration) {
-                true => Step::Place(self.bounded(track, duration)),
+                true => Step::Place(duration),
                 false => Step::Close,
             };
         }
@@ -116,7 +118,7 @@ impl Segmenter {
         };
         if flush {
             return match self.fits(track, duration) {
-                true => Step::Place(self.bounded(track, duration)),
+                true => Step::Place(duration),
                 false => Step::Cut(front),
             };
         }
@@ -127,7 +129,7 @@ impl Segmenter {
         let end = track.time(front.ticks.saturating_add(duration));
         let sure = decided.is_some_and(|d| d.reaches(end));
         match sure && self.fits(track, duration) {
-            true => Step::Place(self.bounded(track, duration)),
+            true => Step::Place(duration),
             false => Step::Wait,
         }
     }
@@ -160,19 +162,8 @@ impl Segmenter {
 
     /// Whether the oldest frame may still go into the segment that the track is in.
     fn fits(&self, track: &Track, duration: i64) -> bool {
-        let (Some(open), Some(frame)) = (track.open, track.queue.front()) else {
-            return true;
-        };
-        let span = frame
-            .dts
-            .saturating_add(duration)
-            .saturating_sub(open.decode_time);
-        span <= track.longest_segment(self.counting.target)
-    }
-
-    /// A pause that is longer than a segment may be leaves a hole.
-    fn bounded(&self, track: &Track, duration: i64) -> i64 {
-        duration.min(track.longest_segment(self.counting.target))
+        let frame = track.queue.front();
+        frame.is_none_or(|f| track.fits(f.dts, duration, self.counting.target))
     }
 
     fn lags(&self, segment: &Segment, boundary: Time, now: Now) -> bool {

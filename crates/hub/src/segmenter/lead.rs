@@ -5,6 +5,7 @@
 //! - If none comes in time, cut before the frame with which the segment would exceed the
 //!   target duration: for video that segment does not start with a random access point.
 //! - The target duration is fixed by the first GOP; up to then 10 s is the bound.
+//! - Where the leader is away for longer than that, boundaries in between divide the absence.
 //!
 //! Video that stops while audio goes on gives up the lead when audio is the target duration
 //! ahead of it, but not before the longest pause that is no jump (3 s). It has gaps then, and
@@ -41,14 +42,12 @@ impl Segmenter {
 
     /// The oldest frame with its duration, if the one after it has come.
     fn take_measured(&mut self, leader: usize) -> Option<(Queued, i64)> {
-        let target = self.counting.target;
         let track = self.tracks[leader].as_mut()?;
         let next = track.queue.get(1)?.dts;
         let frame = track.pop()?;
         let duration = next.saturating_sub(frame.dts).max(1);
-        let bounded = duration.min(track.longest_segment(target));
         self.note_gap(leader, duration);
-        Some((frame, bounded))
+        Some((frame, duration))
     }
 
     /// Counts a pause in audio.
@@ -76,11 +75,14 @@ impl Segmenter {
         };
         let time = track.time(frame.dts);
         let end = track.time(frame.dts.saturating_add(duration));
-        let too_long = end.exceeds(back.start, self.target_90k());
+        // A track that takes the lead may have begun before the boundary, or come long after.
+        let begun = track.open.is_some() || time.exceeds(back.start, JOIN_SEGMENT_90K_MIN);
+        let too_long = end.exceeds(back.start, self.target_90k())
+            || !track.fits(frame.dts, duration, self.counting.target);
         let too_large = track.open.is_some_and(|o| {
             o.bytes.saturating_add(frame.payload.len() as u64) > SEGMENT_BYTES_MAX
         });
-        if track.open.is_some() && (too_long || too_large) {
+        if begun && time.exceeds(back.start, 0) && (too_long || too_large) {
             if too_long {
                 self.counting.target.get_or_insert(TARGET_SECONDS_MAX);
             }
@@ -93,6 +95,7 @@ impl Segmenter {
             self.cut(leader, time, false, now);
         }
         if let (Some(back), Some(track)) = (self.open.back(), &mut self.tracks[leader]) {
+            let duration = track.bounded(frame.dts, duration, self.counting.target);
             track.append(frame, duration, back, &mut self.sink);
         }
     }
@@ -123,8 +126,11 @@ impl Segmenter {
 
     /// Begins a segment at `time` and closes the leader's part of the one before.
     fn cut(&mut self, leader: usize, time: Time, discontinuity: bool, now: Now) {
-        self.open_segment(time, discontinuity, now);
-        self.close_track(leader);
+        let before = self.open.len();
+        self.open_up_to(time, discontinuity, now);
+        for _ in before..self.open.len() {
+            self.close_track(leader);
+        }
     }
 
     /// Video takes the lead at `time`, where it has a random access point. That begins a
