@@ -14,6 +14,12 @@ mod worker;
 
 use std::process::ExitCode;
 
+/// Frames are allocated on arrival and freed when their chunk is on disk: a thousand times a
+/// second and megabytes each. The C library's allocator gives such memory back to the kernel
+/// and faults it in again; this one keeps it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
