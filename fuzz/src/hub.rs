@@ -285,6 +285,7 @@ impl Scene {
         assert!((1..=weir_hub::limits::TARGET_SECONDS_MAX).contains(&target));
         assert_eq!(*self.target.get_or_insert(target), target);
         let state = self.tracks.entry(track).or_default();
+        assert!(duration > 0 && state.timescale > 0);
         let scale = u64::from(state.timescale);
         let rounded = (duration * 2 + scale) / (2 * scale);
         assert!(rounded <= u64::from(target), "a segment of {rounded} s");
