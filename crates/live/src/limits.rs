@@ -38,3 +38,7 @@ pub const LINGER_BYTES_MAX: usize = 1 << 20;
 
 /// Events of one stream that are logged at once; then one a second. All are counted.
 pub const EVENTS_LOGGED_BURST: u32 = 20;
+
+/// Receives that are fed to the machine before its events are handled: 256 KiB, so that one
+/// fast publisher does not hold up the others.
+pub const RECEIVE_BATCH_MAX: usize = 16;

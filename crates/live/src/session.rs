@@ -4,7 +4,8 @@
 use crate::budget::Budget;
 use crate::clock;
 use crate::limits::{
-    CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, SEND_WAIT, TRANSMIT_BATCH_MAX,
+    CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, RECEIVE_BATCH_MAX, SEND_WAIT,
+    TRANSMIT_BATCH_MAX,
 };
 use crate::stream::Lease;
 use crate::worker::Live;
@@ -179,18 +180,10 @@ impl Session {
 
     /// Waits for bytes, the machine's deadline or a newer publisher.
     async fn receive(&mut self, stream: &mut TcpStream, deadline: Option<Mono>) -> Option<End> {
-        // A newer publisher may have come while this session was not waiting for it.
-        if self
-            .publishing
-            .as_ref()
-            .is_some_and(|lease| !lease.is_current())
-        {
-            return Some(End::Closed);
-        }
         let wait = deadline.map_or(Duration::from_secs(3600), clock::until);
         let evicted = async {
-            match &self.publishing {
-                Some(lease) => lease.evicted.notified().await,
+            match &mut self.publishing {
+                Some(lease) => (&mut lease.evicted).await,
                 None => std::future::pending().await,
             }
         };
@@ -199,21 +192,31 @@ impl Session {
                 Either::Left(received) => received,
                 Either::Right(()) => return Some(End::Closed),
             };
-        let now = clock::now().mono;
         let handled = match received {
-            Err(_elapsed) => self.machine.handle_timeout(now),
-            Ok(Ok(Some(bytes))) => {
-                self.live
-                    .shared()
-                    .counters
-                    .received
-                    .inc_by(bytes.len() as u64);
-                self.machine.handle_input(&bytes, now)
-            }
+            Err(_elapsed) => self.machine.handle_timeout(clock::now().mono),
+            Ok(Ok(Some(bytes))) => self.take(&bytes, stream),
             Ok(Ok(None)) => return Some(End::Closed),
             Ok(Err(e)) => return Some(End::Fault("socket", e.to_string())),
         };
         handled.err().map(|e| End::Fault("protocol", e.to_string()))
+    }
+
+    /// Feeds what came, and what else is there already: a picture often comes in several
+    /// receives, and one drain serves them all.
+    fn take(&mut self, first: &[u8], stream: &mut TcpStream) -> Result<(), weir_rtmp::Error> {
+        let now = clock::now().mono;
+        let mut received = first.len();
+        let mut handled = self.machine.handle_input(first, now);
+        for _ in 1..RECEIVE_BATCH_MAX {
+            let Some(bytes) = stream.try_recv().filter(|_| handled.is_ok()) else {
+                break;
+            };
+            received += bytes.len();
+            handled = self.machine.handle_input(&bytes, now);
+        }
+        let counter = &self.live.shared().counters.received;
+        counter.inc_by(received as u64);
+        handled
     }
 
     /// Does all that the machine has to say, and sends its answers.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use tracing::{info, warn};
 use weir_hub::{Announced, Output};
 use weir_media::{CodecConfig, Frame, Mono, StreamName, TrackId};
-use weir_ring::Notify;
+use weir_ring::{Notified, Notify};
 use weir_store::{ChunkInput, GapInput, InitInput, SegmentInput, Writer};
 
 /// A stream with a broadcast, live or in grace.
@@ -30,7 +30,7 @@ struct State {
     /// Number of the newest publish session; only that one may feed the stream.
     session: u64,
     /// Wakes the session that feeds now, so that it makes way.
-    publisher: Option<Rc<Notify>>,
+    publisher: Option<Notify>,
     /// When the last publisher left; `None` while one is there.
     gone_since: Option<Mono>,
 }
@@ -40,8 +40,8 @@ struct State {
 pub(crate) struct Lease {
     stream: Rc<LiveStream>,
     session: u64,
-    /// Notified when a newer session took the stream.
-    pub(crate) evicted: Rc<Notify>,
+    /// Completes when a newer session took the stream, whenever that was.
+    pub(crate) evicted: Notified,
 }
 
 impl LiveStream {
@@ -70,10 +70,11 @@ impl LiveStream {
 
     /// Begins a publish session; one that is there makes way.
     pub(crate) fn publish(self: &Rc<Self>) -> Lease {
-        let evicted = Rc::new(Notify::new());
+        let notify = Notify::new();
+        let evicted = notify.notified();
         let mut state = self.state.borrow_mut();
         state.session += 1;
-        if let Some(previous) = state.publisher.replace(evicted.clone()) {
+        if let Some(previous) = state.publisher.replace(notify) {
             info!(stream = %self.name, "a newer publisher takes over");
             previous.notify_all();
         }
@@ -277,11 +278,6 @@ impl Lease {
             feed(&mut state);
             self.stream.drain(&mut state);
         }
-    }
-
-    /// Whether no newer session has taken the stream.
-    pub(crate) fn is_current(&self) -> bool {
-        self.stream.state.borrow().session == self.session
     }
 
     /// What the publisher's metadata says of its tracks.

@@ -38,10 +38,6 @@ pub const QUEUE_JOBS_MAX: usize = 1024;
 /// the playlist early.
 pub const MEMORY_BYTES_MAX: u64 = 256 << 20;
 
-/// Most syncs in flight per worker. The ring has four kernel workers for files; appends need
-/// the others, or they would wait behind syncs longer than a segment may.
-pub const SYNCS_MAX: usize = 2;
-
 /// Longest time that ending a broadcast waits for its log to be sealed.
 pub const SEAL_WAIT: Duration = Duration::from_secs(5);
 

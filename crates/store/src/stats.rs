@@ -18,7 +18,7 @@ pub struct Stats {
     pub segments_unstored: u64,
     /// Broadcasts whose recording stopped before their end.
     pub recordings_stopped: u64,
-    /// Syncs completed at segment ends.
+    /// Syncs of the whole data directory, and of files at their end.
     pub syncs: u64,
     /// Files opened for readers.
     pub handle_opens: u64,

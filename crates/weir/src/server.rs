@@ -20,6 +20,9 @@ use weir_store::{DiskSpace, Library, LibraryConfig};
 /// dropped: its waiters look again when their time is up.
 const NEWS_QUEUED_MAX: usize = 4096;
 
+/// How often appended segments are brought to the disk: what a power cut may cost.
+const SYNC_TICK: Duration = Duration::from_secs(1);
+
 /// How often retention looks at age and free disk.
 const RETENTION_TICK: Duration = Duration::from_secs(10);
 
@@ -33,6 +36,7 @@ pub struct Server {
     stops: Vec<weir_ring::Sender<()>>,
     is_ready: Arc<AtomicBool>,
     control: tokio::runtime::Runtime,
+    library: Arc<Library>,
 }
 
 /// Runs `weir serve`.
@@ -53,7 +57,7 @@ pub fn run(settings: &Settings) -> Result<(), String> {
 pub fn policy(settings: &Settings, more: Vec<Input>) -> Result<Policy, String> {
     let mut inputs = more;
     for entry in &settings.inputs {
-        let (name, key) = (entry.name.0.clone(), entry.key_hash.0.clone());
+        let (name, key) = (entry.name.0.clone(), entry.key_hash.0);
         // An input of the operator's replaces the one that the first start made.
         inputs.retain(|input| input.name != name || input.name.as_str() != DEMO_INPUT);
         inputs.push(Input { name, key });
@@ -102,7 +106,7 @@ impl Server {
         let shared = Shared::new(library.clone(), policy, hub, settings.grace.0, cpus.len());
         let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry)?;
         let is_ready = Arc::new(AtomicBool::new(true));
-        let control = start_control(api, registry, is_ready.clone(), library)?;
+        let control = start_control(api, registry, is_ready.clone(), library.clone())?;
         if let Some(path) = settings.ready_file() {
             let failed = |e| format!("cannot write ready file {}: {e}", path.display());
             ready.write(path).map_err(failed)?;
@@ -122,6 +126,7 @@ impl Server {
             stops,
             is_ready,
             control,
+            library,
         })
     }
 
@@ -162,6 +167,9 @@ impl Server {
             worker.join();
         }
         self.control.shutdown_background();
+        if let Err(e) = self.library.sync() {
+            warn!("the last segments may not be on the disk: {e}");
+        }
         info!("stopped");
         Ok(())
     }
@@ -267,6 +275,8 @@ fn start_control(
             }
         });
     }
+    let synced = library.clone();
+    control.spawn_blocking(move || sync_forever(&synced));
     control.spawn_blocking(move || retain_forever(&library));
     Ok(control)
 }
@@ -276,6 +286,16 @@ fn open_library(settings: &Settings) -> Result<Arc<Library>, String> {
     config.window = settings.window.0;
     config.keep = Some(settings.keep.0);
     Library::open(config, weir_live::clock::now()).map_err(|e| e.to_string())
+}
+
+/// Brings segments to the disk; runs as long as the program.
+fn sync_forever(library: &Library) {
+    loop {
+        std::thread::sleep(SYNC_TICK);
+        if let Err(e) = library.sync() {
+            warn!("a power cut would lose recordings: {e}");
+        }
+    }
 }
 
 /// Deletes what is too old, or what the disk has no room for; runs as long as the program.

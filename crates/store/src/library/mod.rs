@@ -13,12 +13,13 @@ use crate::file::HandleCache;
 use crate::key::{Key, KeyMaker, from_hex};
 use crate::limits::WORKERS_MAX;
 use crate::shard::Sharded;
-use crate::stats::{Counters, Stats};
+use crate::stats::{Counters, Stats, add};
 use crate::writer::{OpenRequest, Opened, ResumeInfo, ResumeTrack, Start, Writer};
 use files::FileThread;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use weir_media::{Now, StreamName, Utc};
 
@@ -42,7 +43,9 @@ pub struct Library {
     wakes: Vec<OnceLock<Wake>>,
     files: FileThread,
     /// Locked as long as it is open.
-    _lock: File,
+    lock: File,
+    /// Something was appended since the last sync.
+    unsynced: AtomicBool,
     #[cfg(test)]
     pub(crate) faults: crate::writer::Faults,
 }
@@ -72,7 +75,8 @@ impl Library {
             wakes: (0..WORKERS_MAX).map(|_| OnceLock::new()).collect(),
             files: FileThread::start()?,
             config,
-            _lock: lock,
+            lock,
+            unsynced: AtomicBool::new(false),
             #[cfg(test)]
             faults: crate::writer::Faults::default(),
         });
@@ -217,6 +221,30 @@ impl Library {
         // A second registration changes nothing.
         let _ = slot.set(wake);
         Ok(())
+    }
+
+    /// A segment was appended: the next [`Library::sync`] has something to do.
+    pub(crate) fn mark_unsynced(&self) {
+        self.unsynced.store(true, Ordering::Release);
+    }
+
+    /// Brings all segments that were appended before the call to the disk (syncfs(2): one call
+    /// for all streams, and the kernel's own threads do the writing). False if there were
+    /// none. It blocks: call it from a thread that serves nobody, about once a second; a power
+    /// cut loses what came after the last call.
+    ///
+    /// # Errors
+    /// The disk's. What was listed stays listed.
+    pub fn sync(&self) -> Result<bool, Error> {
+        if !self.unsynced.swap(false, Ordering::AcqRel) {
+            return Ok(false);
+        }
+        rustix::fs::syncfs(&self.lock).map_err(|e| {
+            add(&self.counters.append_errors, 1);
+            Error::io("sync", &self.config.data, e.into())
+        })?;
+        add(&self.counters.syncs, 1);
+        Ok(true)
     }
 
     /// Counters.

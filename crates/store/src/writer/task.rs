@@ -7,24 +7,15 @@ use crate::error::Error;
 use crate::file::{Part, path};
 use crate::format::record::{Event, RECORD_BYTES, record_offset};
 use crate::format::{EventCode, Record};
-use crate::limits::SYNCS_MAX;
 use crate::segment::Chunk;
 use crate::stats::add;
 use bytes::Bytes;
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use weir_media::{TrackId, Utc};
-use weir_ring::Permits;
 use weir_ring::fs::File;
-
-thread_local! {
-    /// Syncs in flight on this worker. They share the ring's few kernel workers with the
-    /// appends, which must not wait behind them.
-    static SYNCS: Permits = Permits::new(SYNCS_MAX);
-}
 
 /// Which files a task goes on with.
 pub(crate) struct OpenRequest {
@@ -77,8 +68,6 @@ struct Files {
     seed: u32,
     /// Records in the index; shared with the core, for the task of a later writer.
     records: Arc<AtomicU64>,
-    /// A sync of these files waits or runs.
-    syncing: Rc<Cell<bool>>,
 }
 
 /// Runs until the queue is closed and empty.
@@ -133,7 +122,7 @@ async fn step(
             }
             append_records(context, files, &records).await?;
             context.appended(id, media_sequence);
-            spawn_sync(context, files);
+            context.library.mark_unsynced();
             Ok(())
         }
         Job::Seal(seal) => {
@@ -141,7 +130,7 @@ async fn step(
             if seal.end {
                 sync(context, files).await
             } else {
-                spawn_sync(context, files);
+                context.library.mark_unsynced();
                 Ok(())
             }
         }
@@ -161,7 +150,6 @@ async fn open(context: &Rc<Context>, request: OpenRequest) -> Result<Files, Erro
         samples: File::from_std(opened.samples),
         seed,
         records,
-        syncing: Rc::default(),
     })
 }
 
@@ -213,25 +201,6 @@ async fn append(
     add(&counters.appends, 1);
     add(&counters.append_bytes, len);
     Ok(())
-}
-
-/// Syncs in the background, unless that already waits to be done.
-fn spawn_sync(context: &Rc<Context>, files: &Files) {
-    if files.syncing.replace(true) {
-        return;
-    }
-    let (context, files) = (Rc::clone(context), files.clone());
-    weir_ring::spawn(async move {
-        let syncs = SYNCS.with(Clone::clone);
-        let permit = syncs.acquire().await;
-        files.syncing.set(false);
-        let result = sync(&context, &files).await;
-        drop(permit);
-        if let Err(error) = result {
-            add(&context.library.counters().append_errors, 1);
-            context.stop(&error);
-        }
-    });
 }
 
 async fn sync(context: &Rc<Context>, files: &Files) -> Result<(), Error> {
