@@ -25,7 +25,7 @@ const READ_EVERY: Duration = Duration::from_millis(100);
 pub struct Load {
     epoch: Instant,
     publishers: Vec<Publisher>,
-    /// The most that a frame was late since [`Load::reset`].
+    /// The most that a frame was late since it was last reset.
     lateness_max: Duration,
 }
 
