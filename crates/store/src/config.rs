@@ -16,7 +16,7 @@ pub struct LibraryConfig {
     pub keep: Option<Duration>,
     /// Share of the disk, in percent, below which the oldest closed files go. Default 5.
     pub free_disk_percent_min: u8,
-    /// Longest time the listing of a closed segment waits for its append, default 200 ms.
+    /// Longest time the listing of a closed segment waits for its append, default 150 ms.
     /// After it the segment is listed all the same, and served from memory.
     pub segment_wait: Duration,
     /// Longest time an append may take, default 10 s. After it, or when more waits than
@@ -38,7 +38,8 @@ impl LibraryConfig {
             window: Duration::from_secs(60),
             keep: None,
             free_disk_percent_min: 5,
-            segment_wait: Duration::from_millis(200),
+            // The first playlist is due 200 ms after its segment; 50 ms are for all else.
+            segment_wait: Duration::from_millis(150),
             stall_wait: Duration::from_secs(10),
             file_bytes_max: limits::FILE_BYTES_MAX,
             file_duration_max: Duration::from_secs(3600),
