@@ -18,6 +18,9 @@ pub const HANDOFF_HOPS_MAX: u8 = 3;
 /// for encoders that send several at a switch (`protocols.md` §18).
 pub const CONFIG_CHANGES_BURST: u32 = 8;
 
+/// How long the start waits for a worker to take the next unsealed stream.
+pub const RESUME_WAIT: Duration = Duration::from_secs(10);
+
 /// How often the streams' own deadlines are looked at.
 pub const STREAM_TICK: Duration = Duration::from_millis(100);
 

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use weir_auth::Refusal as AuthRefusal;
 use weir_hub::Announced;
 use weir_media::{Mono, StreamName};
+use weir_net::ConnectionGuard;
 use weir_ring::Either;
 use weir_ring::net::{Detached, TcpStream};
 use weir_rtmp::handshake::RANDOM_BYTES;
@@ -33,6 +34,7 @@ pub(crate) struct Travelling {
     stream_id: u32,
     /// Times it was passed on.
     pub(crate) hops: u8,
+    guard: ConnectionGuard,
 }
 
 impl fmt::Debug for Travelling {
@@ -61,17 +63,19 @@ struct Session {
     peer: SocketAddr,
     connection: u64,
     hops: u8,
+    /// Counts the connection as open; goes with it to another worker.
+    guard: Option<ConnectionGuard>,
     publishing: Option<Lease>,
     config_changes: Budget,
 }
 
 /// Serves an accepted connection.
-pub(crate) async fn serve<G>(
+pub(crate) async fn serve(
     live: Live,
     stream: TcpStream,
     peer: SocketAddr,
     connection: u64,
-    guard: G,
+    guard: ConnectionGuard,
 ) {
     let counters = live.shared().counters.clone();
     counters.accepted.inc();
@@ -81,11 +85,10 @@ pub(crate) async fn serve<G>(
         return;
     }
     let machine = ServerSession::new(ServerConfig::new(random), clock::now().mono);
-    let session = Session::new(live, machine, peer, connection, 0);
+    let session = Session::new(live, machine, peer, connection, 0, guard);
     debug!(connection, %peer, "RTMP connection");
     let _ = stream.set_nodelay(true);
     session.run(stream, None).await;
-    drop(guard);
 }
 
 /// Continues a session that was moved here.
@@ -98,6 +101,7 @@ pub(crate) async fn take_over(live: Live, session: Travelling) {
         name,
         stream_id,
         hops,
+        guard,
     } = session;
     let stream = match TcpStream::attach(socket) {
         Ok(stream) => stream,
@@ -106,7 +110,7 @@ pub(crate) async fn take_over(live: Live, session: Travelling) {
             return;
         }
     };
-    let session = Session::new(live, machine, peer, connection, hops);
+    let session = Session::new(live, machine, peer, connection, hops, guard);
     session.run(stream, Some((name, stream_id))).await;
 }
 
@@ -117,6 +121,7 @@ impl Session {
         peer: SocketAddr,
         connection: u64,
         hops: u8,
+        guard: ConnectionGuard,
     ) -> Self {
         let now = clock::now().mono;
         Self {
@@ -125,6 +130,7 @@ impl Session {
             peer,
             connection,
             hops,
+            guard: Some(guard),
             publishing: None,
             config_changes: Budget::new(CONFIG_CHANGES_BURST, now),
         }
@@ -301,6 +307,9 @@ impl Session {
             self.begin_here(&name, stream_id);
             return Ok(stream);
         }
+        let Some(guard) = self.guard.take() else {
+            return Err(End::Fault("internal", "the session was moved twice".into()));
+        };
         let socket = match stream.detach().await {
             Ok(socket) => socket,
             Err(e) => return Err(End::Fault("socket", e.to_string())),
@@ -315,11 +324,13 @@ impl Session {
             name,
             stream_id,
             hops: self.hops,
+            guard,
         };
         let Some(back) = self.live.pass_on(owner, travelling) else {
             return Err(End::Moved);
         };
         self.machine = back.machine;
+        self.guard = Some(back.guard);
         let stream =
             TcpStream::attach(back.socket).map_err(|e| End::Fault("socket", e.to_string()))?;
         self.refuse(

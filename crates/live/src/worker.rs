@@ -2,25 +2,25 @@
 
 use crate::clock;
 use crate::counters::Counters;
-use crate::limits::{DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, STREAM_TICK};
+use crate::limits::{DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RESUME_WAIT, STREAM_TICK};
 use crate::owners::Owners;
 use crate::session::{self, Travelling};
 use crate::stream::{Lease, LiveStream};
 use arc_swap::ArcSwap;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::{info, warn};
 use weir_auth::Policy;
 use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
 use weir_media::{Now, StreamName};
-use weir_net::RateLimit;
 use weir_net::limits::{RATE_ADDRESSES_MAX, REFUSAL_INTERVAL, REFUSALS_BURST};
+use weir_net::{ConnectionGuard, RateLimit};
 use weir_ring::net::TcpStream;
 use weir_ring::{Receiver, Sender};
 use weir_store::{Library, ResumeInfo, ResumeTrack, Writer};
@@ -83,9 +83,16 @@ impl Shared {
     pub fn resume_all(&self) {
         for name in self.library.unsealed() {
             let sent = self.owners.claim(&name).is_some_and(|owner| {
-                self.workers[owner]
-                    .try_send(Handoff(Parcel::Resume(name.clone())))
-                    .is_ok()
+                let deadline = Instant::now() + RESUME_WAIT;
+                let mut handoff = Handoff(Parcel::Resume(name.clone()));
+                loop {
+                    match self.workers[owner].try_send(handoff) {
+                        Ok(()) => break true,
+                        Err(full) if Instant::now() < deadline => handoff = full.into_inner(),
+                        Err(_) => break false,
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                }
             });
             if !sent {
                 warn!(stream = %name, "too many unsealed streams; this one ends at its next start");
@@ -110,6 +117,8 @@ struct Inner {
     shared: Arc<Shared>,
     index: usize,
     streams: RefCell<HashMap<StreamName, Rc<LiveStream>>>,
+    /// Streams whose broadcast is being sealed: their names are not free yet.
+    sealing: RefCell<HashSet<StreamName>>,
     /// Addresses that were refused lately: who guesses keys is slowed down.
     refusals: RefCell<RateLimit>,
     stopping: Cell<bool>,
@@ -123,6 +132,7 @@ impl Live {
             shared,
             index,
             streams: RefCell::default(),
+            sealing: RefCell::default(),
             refusals: RefCell::new(RateLimit::new(
                 REFUSALS_BURST,
                 REFUSAL_INTERVAL,
@@ -149,7 +159,7 @@ impl Live {
     /// Serves one accepted RTMP connection to its end. `guard` is held meanwhile.
     ///
     /// An address that was refused too often lately is closed unheard.
-    pub fn serve_rtmp<G: 'static>(&self, stream: TcpStream, peer: SocketAddr, guard: G) {
+    pub fn serve_rtmp(&self, stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) {
         if self
             .inner
             .refusals
@@ -184,7 +194,9 @@ impl Live {
                     weir_ring::spawn(session::take_over(self.clone(), *session));
                 }
                 Parcel::Resume(name) => {
-                    if self.resume(&name).is_none() {
+                    // A publisher may have been faster.
+                    let known = self.inner.streams.borrow().contains_key(&name);
+                    if !known && self.resume(&name).is_none() {
                         self.shared().owners.release(&name);
                     }
                 }
@@ -226,6 +238,9 @@ impl Live {
     pub(crate) fn publish(&self, name: &StreamName) -> Result<Lease, weir_store::Error> {
         if let Some(stream) = self.inner.streams.borrow().get(name) {
             return Ok(stream.publish());
+        }
+        if self.inner.sealing.borrow().contains(name) {
+            return Err(weir_store::Error::StillOpen(name.clone()));
         }
         let stream = match self.resume(name) {
             Some(stream) => stream,
@@ -287,6 +302,8 @@ impl Live {
             for stream in over {
                 info!(stream = %stream.name, "broadcast ends");
                 self.inner.streams.borrow_mut().remove(&stream.name);
+                let name = stream.name.clone();
+                self.inner.sealing.borrow_mut().insert(name);
                 weir_ring::spawn(self.clone().end(stream));
             }
         }
@@ -295,6 +312,7 @@ impl Live {
     /// Seals a stream's broadcast; only then is its name free for another one.
     async fn end(self, stream: Rc<LiveStream>) {
         stream.seal().await;
+        self.inner.sealing.borrow_mut().remove(&stream.name);
         self.shared().owners.release(&stream.name);
         self.shared().counters.streams.dec();
     }

@@ -5,7 +5,8 @@
 //! before anything is sent, so that a slow reader does not keep it.
 
 use crate::limits::{
-    DRAIN_BYTES_MAX, HEAD_WAIT, HOLD_WAIT, IDLE_WAIT, SEND_PIECE_BYTES, SEND_PIECE_WAIT,
+    DRAIN_BYTES_MAX, HEAD_WAIT, HOLD_WAIT, IDLE_WAIT, LINGER_BYTES_MAX, LINGER_WAIT,
+    SEND_PIECE_BYTES, SEND_PIECE_WAIT,
 };
 use crate::resolve::{Hints, Resolved};
 use crate::response::{Outgoing, Piece, Response};
@@ -13,6 +14,7 @@ use crate::server::Server;
 use crate::ts;
 use bytes::Bytes;
 use std::io;
+use std::net::Shutdown;
 use std::time::Instant;
 use tracing::debug;
 use weir_http::body::Drain;
@@ -43,6 +45,7 @@ async fn run<G: 'static>(server: Server, mut stream: TcpStream, guard: G) {
             }
             Ok(After::Next) => {}
             Ok(After::Close) => {
+                let _ = weir_ring::timeout(LINGER_WAIT, linger(&mut stream)).await;
                 stream.close().await;
                 return;
             }
@@ -118,8 +121,14 @@ async fn serve_one(
     let Ok(Parsed::Head { head: request, .. }) = request::parse(head) else {
         return Ok(After::Close);
     };
-    let (body, keep_alive) = (request.body, request.keep_alive && !server.is_stopping());
-    let expects = request.expect_continue;
+    let body = request.body;
+    // A body that is not read over, or that waits for a 100, ends the connection.
+    let readable = match body {
+        BodyLength::None => true,
+        BodyLength::Length(bytes) => bytes <= DRAIN_BYTES_MAX && !request.expect_continue,
+        BodyLength::Chunked => false,
+    };
+    let keep_alive = request.keep_alive && readable && !server.is_stopping();
     let outgoing = match server.resolve(&request, Hints::default()) {
         Resolved::Answer(response) => {
             let outgoing = response.finish(Some(&request), &server.date(), keep_alive);
@@ -136,8 +145,7 @@ async fn serve_one(
     };
     let drained = match body {
         BodyLength::None => true,
-        // A client that waits for a 100 has not sent the body: it must not be waited for.
-        _ if expects => false,
+        _ if !readable => false,
         _ => drain(stream, input, body).await?,
     };
     send(server, stream, &outgoing).await?;
@@ -279,6 +287,21 @@ async fn drain(stream: &mut TcpStream, input: &mut Input, length: BodyLength) ->
                 None => return Ok(false),
             },
             Err(_) => return Ok(false),
+        }
+    }
+}
+
+/// Ends our side and reads the peer's to its end: bytes that were never read would turn the
+/// close into a reset, which can take the answer with it.
+async fn linger(stream: &mut TcpStream) {
+    if stream.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let mut read = 0;
+    while read < LINGER_BYTES_MAX {
+        match stream.recv().await {
+            Ok(Some(bytes)) => read += bytes.len(),
+            Ok(None) | Err(_) => return,
         }
     }
 }

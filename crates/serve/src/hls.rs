@@ -1,6 +1,8 @@
 //! HLS playlists from a broadcast's view (rfc8216bis).
 
 use crate::route::{Rendition, Span};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use weir_manifest::{self as manifest, Map, MediaPlaylist, Multivariant, PlaylistType, Variant};
 use weir_media::{CodecConfig, TrackKind};
 use weir_store::{Broadcast, SegmentInfo, TrackView, View};
@@ -10,6 +12,19 @@ const SHARED: &str = "../../../s";
 
 /// Name of the audio group.
 const AUDIO_GROUP: &str = "audio";
+
+/// A number that changes whenever a playlist of this view does. Chunks come several times a
+/// second and are in no playlist yet, so the view's own version would change too often.
+pub(crate) fn stamp(view: &View) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (view.settled, view.ended, view.target_duration).hash(&mut hasher);
+    for track in &view.tracks {
+        let last = track.last().map(|s| s.media_sequence);
+        (track.id, track.first_sequence(), last, track.inits().len()).hash(&mut hasher);
+        track.open().map(|o| o.media_sequence).hash(&mut hasher);
+    }
+    hasher.finish()
+}
 
 /// Media type of a track's init and segments.
 pub(crate) fn media_type(kind: TrackKind) -> &'static str {

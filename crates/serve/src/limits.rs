@@ -49,3 +49,9 @@ pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
 
 /// How often it looks.
 pub const DRAIN_TICK: Duration = Duration::from_millis(20);
+
+/// How long a connection that is closed is read from, so that the last answer arrives.
+pub const LINGER_WAIT: Duration = Duration::from_secs(2);
+
+/// Bytes that are read meanwhile and thrown away.
+pub const LINGER_BYTES_MAX: usize = 8 << 20;

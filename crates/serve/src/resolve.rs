@@ -9,7 +9,7 @@ use crate::ts::{Failure, Wanted};
 use crate::waiters::Place;
 use bytes::Bytes;
 use std::sync::Arc;
-use tracing::warn;
+use tracing::{debug, warn};
 use weir_http::target::{Path, Query};
 use weir_http::{Method, Request, Status};
 use weir_media::{StreamName, TrackId};
@@ -90,7 +90,10 @@ impl Server {
     }
 
     fn multivariant(&self, id: &str, query: Option<&str>, hints: &Hints) -> Resolved {
-        let format = Query::new(query).first("format").ok().flatten();
+        let Ok(format) = Query::new(query).first("format") else {
+            let why = "the query is not well encoded";
+            return Response::error(Status::BadRequest, why).into();
+        };
         let ts = match format.as_deref() {
             None | Some("cmaf") => false,
             Some("ts") => true,
@@ -109,7 +112,7 @@ impl Server {
         };
         let view = broadcast.view();
         if let Some(text) = hls::multivariant(&broadcast, &view, ts) {
-            let etag = format!("\"{}-{}-{ts}\"", &broadcast.key()[..8], view.version);
+            let etag = format!("\"{}-{:x}-{ts}\"", &broadcast.key()[..8], hls::stamp(&view));
             let body = vec![Piece::Memory(text.into())];
             return Response::ok(PLAYLIST, Keep::OneSecond, body)
                 .with_etag(etag)
@@ -133,13 +136,14 @@ impl Server {
             return not_found("the broadcast has not ended");
         }
         let key = (broadcast.id(), span, rendition);
+        let stamp = hls::stamp(&view);
         let cached = self.playlists().borrow_mut().get(&key);
-        let text = match cached.filter(|(version, _)| *version == view.version) {
+        let text = match cached.filter(|(of, _)| *of == stamp) {
             Some((_, text)) => text,
             None => match hls::media(&broadcast, &view, span, rendition) {
                 Ok(Some(text)) => {
                     let text = Bytes::from(text);
-                    let entry = (view.version, text.clone());
+                    let entry = (stamp, text.clone());
                     self.playlists().borrow_mut().put(key, entry, text.len());
                     text
                 }
@@ -151,7 +155,7 @@ impl Server {
                 }
             },
         };
-        let etag = format!("\"{}-{}\"", &broadcast.key()[..8], view.version);
+        let etag = format!("\"{}-{stamp:x}\"", &broadcast.key()[..8]);
         let body = vec![Piece::Memory(text)];
         Response::ok(PLAYLIST, Keep::OneSecond, body).with_etag(etag)
     }
@@ -195,7 +199,7 @@ impl Server {
                     }
                     (Some(Ok(muxed)), None) => muxed,
                     (Some(Err(why)), None) => {
-                        warn!(stream = %broadcast.name(), media_sequence, "no TS segment: {why}");
+                        debug!(stream = %broadcast.name(), media_sequence, "no TS segment: {why}");
                         return not_found("the segment cannot be muxed").into();
                     }
                     (None, None) => {

@@ -167,7 +167,12 @@ impl Response {
         if options {
             head = head.allow(ALLOW).preflight(ALLOW);
         }
-        head = head.cache_control(self.keep.as_str());
+        let refused = matches!(
+            status,
+            Status::PreconditionFailed | Status::RangeNotSatisfiable
+        );
+        let keep = if refused { Keep::OneSecond } else { self.keep };
+        head = head.cache_control(keep.as_str());
         if let Some(etag) = &self.etag {
             head = head.etag(etag).accept_ranges();
         }
@@ -268,6 +273,10 @@ mod tests {
         assert_eq!(with("Range: bytes=11-\r\n").1, b"world");
         let (head, body) = with("Range: bytes=16-\r\n");
         assert!(head.starts_with("HTTP/1.1 416") && head.contains("bytes */16") && body.is_empty());
+        assert!(
+            head.contains("max-age=1\r\n"),
+            "an error is not kept for ever"
+        );
     }
 
     #[test]

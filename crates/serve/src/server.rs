@@ -19,7 +19,7 @@ use weir_ring::net::TcpStream;
 use weir_ring::{Permits, Receiver};
 use weir_store::{BroadcastId, Library};
 
-/// A rendered playlist, and the version of the view it was rendered from.
+/// A rendered playlist, and the stamp of the view it was rendered from.
 type Rendered = (u64, Bytes);
 type PlaylistKey = (BroadcastId, Span, Rendition);
 type TsKey = (BroadcastId, u64);

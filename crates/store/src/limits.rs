@@ -63,9 +63,9 @@ pub const HANDLES_MAX: usize = 256;
 /// Most workers that may wait for news: one bit each.
 pub const WORKERS_MAX: usize = 64;
 
-/// Most requests waiting for the thread that creates files. Two broadcasts per
-/// slot and second are far beyond what a machine ingests.
-pub const FILE_REQUESTS_MAX: usize = 256;
+/// Most requests waiting for the thread that creates files: one per track, as when all streams
+/// of a full machine begin or are sealed together. Each is below 1 KiB.
+pub const FILE_REQUESTS_MAX: usize = 16_384;
 
 /// Longest target duration, in seconds (`design.md` §7.1): recovered segments are not made
 /// longer where the log does not tell what it was.

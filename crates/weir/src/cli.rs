@@ -60,7 +60,7 @@ enum ConfigCommand {
 pub fn run() -> Result<(), String> {
     match Cli::parse().command {
         Command::Serve(flags) => server::run(&Settings::load(&flags)?),
-        Command::Demo(flags) => demo::run(flags),
+        Command::Demo(flags) => demo::run(&flags),
         Command::Probe { input } => probe::run(&input),
         Command::Config(ConfigCommand::Print) => {
             print!("{REFERENCE}");

@@ -9,6 +9,7 @@ pub use value::{Listen, LogFormat, Span};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use weir_store::limits::WORKERS_MAX;
 
 /// The commented reference: every key with its unit and default.
 pub const REFERENCE: &str = include_str!("../../../docs/weir.toml");
@@ -94,10 +95,22 @@ impl Settings {
     /// # Errors
     /// A text for the operator: which file, line and key, and what is wrong.
     pub fn load(flags: &Flags) -> Result<Self, String> {
-        let file = match &flags.config {
+        Self::load_over(flags, |_| {})
+    }
+
+    /// The same with other defaults: `defaults` may set what the file leaves open.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_over(
+        flags: &Flags,
+        defaults: impl FnOnce(&mut FileConfig),
+    ) -> Result<Self, String> {
+        let mut file = match &flags.config {
             Some(path) => FileConfig::read(path)?,
             None => FileConfig::default(),
         };
+        defaults(&mut file);
         let settings = Self::merge(flags, file);
         settings.check().map_err(|e| match &flags.config {
             Some(path) => format!("configuration {}: {e}", path.display()),
@@ -137,9 +150,11 @@ impl Settings {
                 self.part, self.segment
             ));
         }
-        if self.workers > 256 {
-            return Err(format!("workers = {} is more than 256", self.workers));
+        if self.workers > WORKERS_MAX {
+            let workers = self.workers;
+            return Err(format!("workers = {workers} is more than {WORKERS_MAX}"));
         }
+        crate::logging::filter(self)?;
         for (key, path) in [("data", &self.data)] {
             if path.as_os_str().is_empty() {
                 return Err(format!("{key} is empty"));
@@ -239,6 +254,7 @@ mod tests {
         };
         assert!(with("segment = \"30s\"").contains("outside 1s to 10s"));
         assert!(with("window = \"10s\"").contains("three segments"));
-        assert!(with("workers = 1000").contains("256"));
+        assert!(with("workers = 1000").contains("64"));
+        assert!(with("log = \"weir=loud\"").contains("log filter"));
     }
 }

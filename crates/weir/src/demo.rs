@@ -21,6 +21,9 @@ use weir_rtmp::session::client::{ClientConfig, ClientSession, Event, Mode};
 /// Name of the stream that the demo publishes.
 const STREAM: &str = "clock";
 
+/// Where a demo stores, unless it is told otherwise.
+const DATA: &str = "weir-demo-data";
+
 /// What a demo keeps, unless it is told otherwise.
 const KEEP: Duration = Duration::from_secs(3600);
 
@@ -37,9 +40,12 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// As [`crate::server::run`].
-pub fn run(mut flags: Flags) -> Result<(), String> {
-    flags.keep = flags.keep.or(Some(Span(KEEP)));
-    let settings = Settings::load(&flags)?;
+pub fn run(flags: &Flags) -> Result<(), String> {
+    let settings = Settings::load_over(flags, |file| {
+        // A directory of its own: what `weir serve` recorded is not the demo's to delete.
+        file.data.get_or_insert_with(|| DATA.into());
+        file.keep.get_or_insert(Span(KEEP));
+    })?;
     logging::start(&settings)?;
     let key = Secret::generate().map_err(|e| e.to_string())?;
     let name = StreamName::parse(STREAM).map_err(|e| e.to_string())?;

@@ -4,13 +4,21 @@ use crate::config::{LogFormat, Settings};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
+/// The filter that the settings name.
+///
+/// # Errors
+/// If it cannot be parsed.
+pub fn filter(settings: &Settings) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&settings.log)
+        .map_err(|e| format!("log = {:?} is not a log filter: {e}", settings.log))
+}
+
 /// Starts logging as the settings say. Events before this are lost.
 ///
 /// # Errors
 /// If the filter cannot be parsed, or logging runs already.
 pub fn start(settings: &Settings) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&settings.log)
-        .map_err(|e| format!("log = {:?} is not a log filter: {e}", settings.log))?;
+    let filter = filter(settings)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

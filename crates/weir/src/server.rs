@@ -14,6 +14,7 @@ use weir_auth::policy::{Input, Policy};
 use weir_auth::secrets::{DEMO_INPUT, Secrets};
 use weir_live::{Handoff, Shared};
 use weir_media::StreamName;
+use weir_store::limits::WORKERS_MAX;
 use weir_store::{DiskSpace, Library, LibraryConfig};
 
 /// Streams with news that one worker has not looked at yet. A name that does not fit is
@@ -276,8 +277,8 @@ fn start_control(
         });
     }
     let synced = library.clone();
-    control.spawn_blocking(move || sync_forever(&synced));
-    control.spawn_blocking(move || retain_forever(&library));
+    background("sync", move || sync_forever(&synced))?;
+    background("retention", move || retain_forever(&library))?;
     Ok(control)
 }
 
@@ -286,6 +287,14 @@ fn open_library(settings: &Settings) -> Result<Arc<Library>, String> {
     config.window = settings.window.0;
     config.keep = Some(settings.keep.0);
     Library::open(config, weir_live::clock::now()).map_err(|e| e.to_string())
+}
+
+/// A thread that ends with the program.
+fn background(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+    thread
+        .map(drop)
+        .map_err(|e| format!("cannot start the {name} thread: {e}"))
 }
 
 /// Brings segments to the disk; runs as long as the program.
@@ -333,7 +342,7 @@ fn processors(workers: usize) -> Vec<Option<usize>> {
         .filter(|&cpu| set.is_set(cpu))
         .collect();
     let count = if workers == 0 {
-        allowed.len().max(1)
+        allowed.len().clamp(1, WORKERS_MAX)
     } else {
         workers
     };
