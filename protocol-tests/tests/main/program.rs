@@ -97,16 +97,19 @@ fn config_check_names_line_and_key() {
     };
     let (fine, log) = check("segment = \"2s\"\nopen = true\n");
     assert!(fine, "{log}");
+    let hash = "0".repeat(64);
+    let bad_name = format!("[[input]]\nname = \"../x\"\nkey_hash = \"sha256:{hash}\"\n");
     let wrong = [
         ("open = true\nsegmnt = \"2s\"\n", "line 2", "segmnt"),
         ("\n\n\nsegment = \"2 parsecs\"\n", "line 4", "segment"),
         ("http = \"nowhere\"\n", "line 1", "http"),
         ("open = true\n[[input]\n", "line 2", ""),
         (
-            "[[input]]\nname = \"../x\"\nkey_hash = \"sha256:00\"\n",
-            "",
-            "input",
+            "[[input]]\nname = \"x\"\nkey_hash = \"sha256:00\"\n",
+            "line 3",
+            "key hash",
         ),
+        (&bad_name, "line 2", "stream name"),
     ];
     for (text, line, word) in wrong {
         let (fine, log) = check(text);
