@@ -59,6 +59,10 @@ fn demo(args: &[String]) -> Result<()> {
     println!("building weir (the first build takes a few minutes) …");
     tools::cargo(&["build", "--release", "--locked", "--package", "weir"])?;
     let mut weir = tools::weir_command("release");
+    if std::env::var_os("WEIR_DATA").is_none() {
+        // Not into the checkout.
+        weir.env("WEIR_DATA", tools::target_dir().join("demo-data"));
+    }
     tools::run(weir.arg("demo").args(args))
 }
 

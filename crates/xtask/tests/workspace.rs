@@ -214,7 +214,10 @@ fn the_top_level_holds_what_the_design_names() {
         "LICENSE-MIT",
         "CHANGELOG.md",
         "deny.toml",
+        // Ignored by git: what building and running leaves.
         "target",
+        "weir-data",
+        "weir-demo-data",
     ];
     for entry in std::fs::read_dir(root).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
