@@ -6,14 +6,23 @@ mod common;
 use common::*;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use weir_store::{Library, State};
 
+/// One test at a time: between its fork and its exec, a child (`mount`, `umount`) holds every
+/// descriptor of this process, and so the other test's lock file and its deleted files.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// A mounted tmpfs, unmounted when dropped.
-struct Disk(tempfile::TempDir);
+struct Disk {
+    dir: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
 
 impl Disk {
     fn mount(kib: u32) -> Option<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
             .args([
@@ -26,7 +35,7 @@ impl Disk {
             .arg(dir.path())
             .status();
         match mounted {
-            Ok(status) if status.success() => Some(Self(dir)),
+            Ok(status) if status.success() => Some(Self { dir, _alone: alone }),
             _ => {
                 eprintln!("skipped: this user may not mount a file system");
                 None
@@ -35,13 +44,31 @@ impl Disk {
     }
 
     fn path(&self) -> &Path {
-        self.0.path()
+        self.dir.path()
+    }
+
+    /// Waits until so much is free: a deleted file gives its room back when its last operation
+    /// is over, which the ring's worker threads say in their own time.
+    async fn wait_for_room(&self, kib: u64) {
+        let start = Instant::now();
+        loop {
+            let stat = rustix::fs::statvfs(self.path()).unwrap();
+            let free = stat.f_bavail * stat.f_frsize / 1024;
+            if free >= kib {
+                return;
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "only {free} KiB came back"
+            );
+            weir_ring::sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }
 
@@ -103,6 +130,7 @@ fn streams_go_on_when_the_disk_is_full_and_record_again_when_it_is_not() {
         };
         let gone = library.retain(now(), full);
         assert!(gone.iter().any(|d| d.name == name("cam")), "{gone:?}");
+        disk.wait_for_room(900).await;
         let mut writer = library.begin(&name("third"), START, now()).unwrap();
         let mut publisher = Publisher::new(4, 2000);
         publisher.start(&mut writer);
