@@ -42,8 +42,7 @@ pub struct Library {
     cache: Arc<HandleCache>,
     wakes: Vec<OnceLock<Wake>>,
     files: FileThread,
-    /// Locked as long as it is open.
-    lock: File,
+    lock: Lock,
     /// Something was appended since the last sync.
     unsynced: AtomicBool,
     #[cfg(test)]
@@ -239,7 +238,7 @@ impl Library {
         if !self.unsynced.swap(false, Ordering::AcqRel) {
             return Ok(false);
         }
-        rustix::fs::syncfs(&self.lock).map_err(|e| {
+        rustix::fs::syncfs(&self.lock.0).map_err(|e| {
             add(&self.counters.append_errors, 1);
             Error::io("sync", &self.config.data, e.into())
         })?;
@@ -357,8 +356,19 @@ fn resume_info(core: &Core) -> ResumeInfo {
     }
 }
 
+/// The lock file of a data directory, locked.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would leave the lock to a child that this process forks meanwhile,
+        // which holds the descriptor until it executes its program.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the lock file of a data directory, and writes this process's id into it.
-fn lock(data: &Path) -> Result<File, Error> {
+fn lock(data: &Path) -> Result<Lock, Error> {
     let path = data.join("lock");
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -385,6 +395,6 @@ fn lock(data: &Path) -> Result<File, Error> {
     match written {
         // A full disk must not keep the server from starting: it has to delete.
         Err(e) if e.kind() != std::io::ErrorKind::StorageFull => Err(Error::io("create", &path, e)),
-        _ => Ok(file),
+        _ => Ok(Lock(file)),
     }
 }
