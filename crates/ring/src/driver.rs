@@ -108,15 +108,19 @@ impl Driver {
     }
 
     /// Reads and handles all completions.
-    pub(crate) fn handle_completions(&mut self, effects: &mut Vec<Effect>) {
-        let Some(queue) = &mut self.queue else { return };
+    pub(crate) fn handle_completions(&mut self, effects: &mut Vec<Effect>) -> usize {
+        let Some(queue) = &mut self.queue else {
+            return 0;
+        };
         let mut completions = std::mem::take(&mut self.completions);
         queue.completions(&mut completions);
-        self.stats.completions += completions.len() as u64;
+        let count = completions.len();
+        self.stats.completions += count as u64;
         for completion in completions.drain(..) {
             self.handle(completion, effects);
         }
         self.completions = completions;
+        count
     }
 
     fn handle(&mut self, completion: Completion, effects: &mut Vec<Effect>) {

@@ -11,6 +11,8 @@ use crate::queue;
 pub struct Support {
     /// The kernel's release, as `uname -r` has it.
     pub kernel: String,
+    /// It can gather completions ([`crate::Config::patience_us`]; Linux 6.12).
+    pub min_wait: bool,
 }
 
 /// Checks, with a small ring that is closed again, that a [`crate::Runtime`] can be made.
@@ -18,9 +20,11 @@ pub struct Support {
 /// # Errors
 /// [`Unavailable`], whose text says what is wrong and what to change.
 pub fn probe() -> Result<Support, Unavailable> {
-    check_operations(&queue::build(8, 16)?)?;
+    let ring = queue::build(8, 16)?;
+    check_operations(&ring)?;
     Ok(Support {
         kernel: kernel_release(),
+        min_wait: ring.params().is_feature_min_timeout(),
     })
 }
 

@@ -17,6 +17,7 @@ use crate::executor::{Executor, TaskHandle};
 use crate::local::Local;
 use crate::net::TcpStream;
 use crate::op::Tag;
+use crate::patience::Patience;
 use crate::queue::Wait;
 use crate::slab::Key;
 use crate::stats::Stats;
@@ -47,12 +48,20 @@ impl Runtime {
         let made = Driver::new(&config, remote.event())
             .and_then(|driver| pin_workers(&driver, config.cpu).map(|()| driver));
         let driver = made.inspect_err(|_| remote.unregister())?;
+        let patient = driver
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.ring().params().is_feature_min_timeout());
+        let patience = Duration::from_micros(config.patience_us.into());
+        let patience = if patient { patience } else { Duration::ZERO };
+        let now = Instant::now();
         let local = Local {
             driver: RefCell::new(driver),
             executor: RefCell::new(Executor::new()),
             timers: RefCell::new(Timers::new()),
-            now: Cell::new(Instant::now()),
+            now: Cell::new(now),
             main_woken: Cell::new(false),
+            patience: RefCell::new(Patience::new(patience, now)),
             remote,
         };
         Ok(Self {
@@ -111,10 +120,13 @@ impl Runtime {
         self.enter(wait);
         local.remote.awake();
         local.now.set(Instant::now());
-        local
+        let completions = local
             .driver
             .borrow_mut()
             .handle_completions(&mut self.effects);
+        let mut patience = local.patience.borrow_mut();
+        patience.visited(completions, local.now.get());
+        drop(patience);
         local.apply(&mut self.effects);
         self.expire();
         local.remote.drain(|index| local.wake(index, None));
@@ -131,12 +143,20 @@ impl Runtime {
             return Wait::Poll;
         }
         let next = [local.timers.borrow().next(), driver.wheel.next()];
-        match next.into_iter().flatten().min() {
-            None => Wait::Forever,
+        let most = match next.into_iter().flatten().min() {
+            None => None,
             Some(deadline) => match deadline.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => Wait::Poll,
-                duration => Wait::For(duration),
+                Duration::ZERO => return Wait::Poll,
+                duration => Some(duration),
             },
+        };
+        match (local.patience.borrow().wait(local.now.get()), most) {
+            (Some(least), _) => Wait::Patient {
+                least: most.map_or(least, |most| least.min(most)),
+                most,
+            },
+            (None, Some(duration)) => Wait::For(duration),
+            (None, None) => Wait::Forever,
         }
     }
 

@@ -38,6 +38,7 @@ async fn run<G: 'static>(server: Server, mut stream: TcpStream, guard: G) {
     let busy = server.busy();
     let mut input = Input::default();
     loop {
+        weir_ring::hurry();
         match serve_one(&server, &mut stream, &mut input).await {
             Ok(After::Next) if input.is_empty() => {
                 drop(busy);
