@@ -1,12 +1,12 @@
 //! Dates in header fields (RFC 9110 §5.6.7).
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const MONTHS: [&str; 12] = [
+pub(crate) const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
 /// The last second of the year 9999, which is the last that the form has digits for.
-const UNIX_SECONDS_MAX: u64 = 253_402_300_799;
+pub(crate) const UNIX_SECONDS_MAX: u64 = 253_402_300_799;
 
 /// A date as IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`, ready to be copied into a head.
 /// A caller makes one per second and uses it for all answers of that second.
@@ -125,14 +125,14 @@ fn put(text: &mut [u8; 29], at: usize, part: &[u8]) {
     }
 }
 
-const fn two_digits(n: u64) -> [u8; 2] {
+pub(crate) const fn two_digits(n: u64) -> [u8; 2] {
     [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
 }
 
 /// Year, month and day of the day `days` after 1970-01-01, in the Gregorian calendar.
 ///
 /// Years begin in March here, so that the leap day is the last of its year.
-const fn civil_from_days(days: u64) -> (u64, u64, u64) {
+pub(crate) const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
     let era = z / 146_097;
     let day_of_era = z % 146_097;

@@ -14,6 +14,9 @@ pub enum Error {
     StatusLine,
     /// The version is neither 1.0 nor 1.1.
     Version,
+    /// The connection begins with the preface of HTTP/2 (RFC 9113 §3.4): the client has
+    /// prior knowledge that we do not share.
+    Http2Preface,
     /// The head is longer than [`crate::limits::HEAD_BYTES_MAX`].
     HeadTooLong,
     /// The request target is longer than [`crate::limits::TARGET_BYTES_MAX`].
@@ -49,6 +52,12 @@ pub enum Error {
     Chunk(&'static str),
     /// A body is longer than its reader takes.
     BodyTooLong,
+    /// A connection that has to begin with a PROXY header does not. It gets no answer.
+    Proxy(&'static str),
+    /// A network of the configuration is not one.
+    Network(&'static str),
+    /// An allowed origin of the configuration is not one.
+    Origin(&'static str),
 }
 
 impl Error {
@@ -56,7 +65,7 @@ impl Error {
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
-            Self::Version => Status::HttpVersionNotSupported,
+            Self::Version | Self::Http2Preface => Status::HttpVersionNotSupported,
             Self::HeadTooLong | Self::TooManyHeaders => Status::RequestHeaderFieldsTooLarge,
             Self::TargetTooLong => Status::UriTooLong,
             Self::TransferCoding => Status::NotImplemented,
@@ -73,6 +82,7 @@ impl fmt::Display for Error {
             Self::RequestLine => f.write_str("malformed request line"),
             Self::StatusLine => f.write_str("malformed status line"),
             Self::Version => f.write_str("HTTP version is neither 1.0 nor 1.1"),
+            Self::Http2Preface => f.write_str("HTTP/2 on a connection for HTTP/1.1"),
             Self::HeadTooLong => f.write_str("head is too long"),
             Self::TargetTooLong => f.write_str("request target is too long"),
             Self::TooManyHeaders => f.write_str("too many header fields"),
@@ -89,6 +99,9 @@ impl fmt::Display for Error {
             Self::Path(why) => write!(f, "path or query {why}"),
             Self::Chunk(why) => write!(f, "chunked body {why}"),
             Self::BodyTooLong => f.write_str("body is too long"),
+            Self::Proxy(why) => write!(f, "PROXY header {why}"),
+            Self::Network(why) => write!(f, "network {why}"),
+            Self::Origin(why) => write!(f, "origin {why}"),
         }
     }
 }

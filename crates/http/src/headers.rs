@@ -38,7 +38,7 @@ impl<'b> Headers<'b> {
     }
 
     /// Every field: name as sent, value without the white space around it.
-    pub fn iter(self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = (&'b str, &'b [u8])> {
         self.0.split(|&b| b == b'\n').filter_map(|line| {
             let colon = line.iter().position(|&b| b == b':')?;
             let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
@@ -48,7 +48,7 @@ impl<'b> Headers<'b> {
     }
 
     /// The values of every field called `name`, whatever its case.
-    pub fn values(self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+    pub fn values(self, name: &str) -> impl DoubleEndedIterator<Item = &'b [u8]> {
         self.iter()
             .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)

@@ -8,7 +8,8 @@
 //! folded lines, two lengths, a length beside a transfer coding) is refused, because a
 //! shared cache or proxy in front of weir would otherwise be fooled by it.
 //!
-//! Not covered: HTTP/2, content codings, multipart ranges, `CONNECT`, upgrades.
+//! Not covered: HTTP/2, multipart ranges, `CONNECT`, upgrades; content codings are chosen
+//! here and made elsewhere.
 //!
 //! | looking for | module |
 //! |---|---|
@@ -18,7 +19,11 @@
 //! | which bytes to send | [`range`] |
 //! | whether to send any | [`conditional`] |
 //! | an answer's head | [`response`] |
+//! | which content coding to send | [`encoding`] |
+//! | which sites may play | [`origin`] |
 //! | reading an answer | [`client`] |
+//! | the client behind proxies | [`proxy`], [`forwarded`], [`network`] |
+//! | a line of the access log | [`log`] |
 //! | why a request was refused, and with which status | [`error`] |
 #![forbid(unsafe_code)]
 
@@ -26,10 +31,16 @@ pub mod body;
 pub mod client;
 pub mod conditional;
 pub mod date;
+pub mod encoding;
 pub mod error;
+pub mod forwarded;
 mod framing;
 pub mod headers;
 pub mod limits;
+pub mod log;
+pub mod network;
+pub mod origin;
+pub mod proxy;
 pub mod range;
 pub mod request;
 pub mod response;
@@ -38,8 +49,11 @@ pub mod target;
 
 pub use body::BodyLength;
 pub use date::HttpDate;
+pub use encoding::Encoding;
 pub use error::Error;
 pub use headers::{Headers, Parsed, Version};
+pub use network::Network;
+pub use origin::{Cors, Origins};
 pub use range::ByteRange;
 pub use request::{Method, Request};
 pub use response::Head;

@@ -23,3 +23,15 @@ pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 256;
 
 /// Longest trailer section of a chunked body, in bytes. Trailers are read over.
 pub const TRAILER_BYTES_MAX: u32 = 8 * 1024;
+
+/// Longest PROXY header of version 1, in bytes: what the longest valid line needs.
+pub const PROXY_V1_BYTES_MAX: usize = 107;
+
+/// Longest PROXY header of version 2, in bytes. Addresses take at most 232; what follows are
+/// TLVs, of which a client certificate is the longest. The format itself allows 64 KiB, which
+/// a connection that has shown nothing yet shall not hold.
+pub const PROXY_V2_BYTES_MAX: usize = 4 * 1024;
+
+/// Most patterns in one list of allowed origins: each request with an `Origin` is compared
+/// with all of them.
+pub const ORIGINS_MAX: usize = 64;

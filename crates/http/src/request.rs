@@ -139,11 +139,19 @@ fn refuse(fault: httparse::Error, window: &[u8]) -> Error {
         httparse::Error::HeaderValue => Error::HeaderValue,
         httparse::Error::NewLine => Error::LineEnd,
         httparse::Error::TooManyHeaders => Error::TooManyHeaders,
+        httparse::Error::Version if is_http2_preface(window) => Error::Http2Preface,
         // A second space in the line ends up here too, which is a malformed line and not
         // another version.
         httparse::Error::Version if names_a_version(window) => Error::Version,
         _ => Error::RequestLine,
     }
+}
+
+/// Whether the connection begins with HTTP/2's preface (RFC 9113 §3.4), or with so much of
+/// it that has come.
+fn is_http2_preface(window: &[u8]) -> bool {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    window.iter().zip(PREFACE).all(|(byte, known)| byte == known)
 }
 
 /// Whether the first line has the form of a request line whose version is some `HTTP/d.d`.

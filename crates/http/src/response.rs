@@ -1,6 +1,7 @@
 //! Writing an answer's head (RFC 9112 §4, RFC 9110 §8 to §15).
 
 use crate::date::HttpDate;
+use crate::origin::Cors;
 use crate::status::Status;
 use bytes::BufMut;
 
@@ -11,6 +12,12 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// with what players measure.
 const CORS: &str = "Access-Control-Allow-Origin: *\r\n\
     Access-Control-Expose-Headers: Content-Length, Content-Range, Date, Age, ETag\r\n";
+
+/// What follows the origin's name when only that one may read the answer, and what is left
+/// of it when none may.
+const CORS_ONLY: &str = "\r\nVary: Origin\r\n\
+    Access-Control-Expose-Headers: Content-Length, Content-Range, Date, Age, ETag\r\n";
+const CORS_CLOSED: &str = "Vary: Origin\r\n";
 
 /// The answer to a preflight. The wildcard covers neither `Authorization` nor old browsers,
 /// so what players and WHIP clients send is listed. A day is more than any browser keeps it.
@@ -87,6 +94,20 @@ impl<'b, B: BufMut> Head<'b, B> {
     /// answer of playback paths, 304 and errors included.
     pub fn cors(self) -> Self {
         self.raw(CORS)
+    }
+
+    /// As [`Head::cors`], for a stream whose sites may be restricted. `Vary: Origin` comes
+    /// with any restriction; do not write another `Vary` field's worth of `Origin`.
+    pub fn cors_for(self, cors: Cors<'_>) -> Self {
+        match cors {
+            Cors::Any => self.raw(CORS),
+            Cors::Only(origin) => {
+                self.out.put_slice(b"Access-Control-Allow-Origin: ");
+                put_value(self.out, origin);
+                self.raw(CORS_ONLY)
+            }
+            Cors::Closed => self.raw(CORS_CLOSED),
+        }
     }
 
     /// What a preflight asks for beside [`Head::cors`]; `methods` as in `Allow`.

@@ -129,7 +129,12 @@ fn versions() {
         assert_eq!(error.status(), Status::BadRequest, "{version}");
     }
     // HTTP/2 with prior knowledge.
-    assert_eq!(refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Error::Version);
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for end in 14..=preface.len() {
+        assert_eq!(refused(&preface[..end]), Error::Http2Preface, "{end}");
+    }
+    assert_eq!(refused(format!("{preface}\0\0\0\x04")), Error::Http2Preface);
+    assert_eq!(refused("PRI * HTTP/2.0\r\nHost: h\r\n\r\n"), Error::Version);
     // What TLS on the plain port looks like.
     assert_eq!(refused(b"\x16\x03\x01\x02\x00\x01\x00"), Error::RequestLine);
 }
