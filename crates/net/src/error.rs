@@ -1,10 +1,11 @@
-//! Why a port could not be opened.
+//! Why a port could not be opened, or a certificate not be used.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-/// A listener that cannot be had, told to the operator at start.
+/// A listener that cannot be had, told to the operator at start, or when certificates are reloaded.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -43,6 +44,37 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// TLS was asked for without a certificate.
+    NoIdentity,
+    /// A certificate or key file cannot be read.
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file has no certificate in PEM.
+    NoCertificate(PathBuf),
+    /// The file's certificates are damaged.
+    Certificate(PathBuf),
+    /// The file has no private key in PEM.
+    NoKey(PathBuf),
+    /// The file's private key is damaged, or of a kind that is not supported.
+    Key {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The private key is not that of the certificate.
+    KeyMismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// TLS cannot be set up at all.
+    Tls(rustls::Error),
 }
 
 impl fmt::Display for Error {
@@ -73,6 +105,43 @@ impl fmt::Display for Error {
                 flag,
                 error,
             } => write!(f, "cannot listen on {address} (--{flag}): {error}"),
+            Self::NoIdentity => f.write_str("TLS needs a certificate: name its file and its key's"),
+            Self::Unreadable { file, error } => write!(
+                f,
+                "cannot read {}: {error}; check the path and that weir's user may read it",
+                file.display()
+            ),
+            Self::NoCertificate(file) => write!(
+                f,
+                "{} has no certificate; it must have a PEM block that begins with \
+                 -----BEGIN CERTIFICATE-----",
+                file.display()
+            ),
+            Self::Certificate(file) => write!(
+                f,
+                "the certificate in {} is damaged; copy or issue it again",
+                file.display()
+            ),
+            Self::NoKey(file) => write!(
+                f,
+                "{} has no private key; it must have a PEM block that ends in PRIVATE KEY, \
+                 not encrypted",
+                file.display()
+            ),
+            Self::Key { file, reason } => write!(
+                f,
+                "cannot use the private key in {}: {reason}; RSA from 2048 bit, P-256, P-384, \
+                 P-521 and Ed25519 can be used",
+                file.display()
+            ),
+            Self::KeyMismatch { certificate, key } => write!(
+                f,
+                "the key in {} is not that of the first certificate in {}; \
+                 name the files of one and the same certificate",
+                key.display(),
+                certificate.display()
+            ),
+            Self::Tls(error) => write!(f, "cannot set up TLS: {error}"),
         }
     }
 }
@@ -80,7 +149,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io { error, .. } => Some(error),
+            Self::Io { error, .. } | Self::Unreadable { error, .. } => Some(error),
+            Self::Tls(error) => Some(error),
             _ => None,
         }
     }

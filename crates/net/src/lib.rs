@@ -1,4 +1,4 @@
-//! Listening sockets, and limits on who may use them.
+//! Listening sockets, limits on who may use them, and TLS.
 //!
 //! | looking for | module |
 //! |---|---|
@@ -6,6 +6,8 @@
 //! | one port shared by all workers, and by no other program | [`listen`] |
 //! | how many connections an address may hold | [`connections`] |
 //! | how often an address may fail | [`rate`] |
+//! | certificates, TLS connections | [`tls`] |
+//! | one type for plain and TLS connections | [`stream`] |
 //!
 //! The sockets that [`bind`] makes are plain ones; what is accepted from them is the ring's.
 #![forbid(unsafe_code)]
@@ -17,9 +19,12 @@ pub mod limits;
 pub mod listen;
 mod peer;
 pub mod rate;
+pub mod stream;
+pub mod tls;
 
 pub use address::Address;
 pub use connections::{ConnectionGuard, ConnectionLimits, Refused};
 pub use error::Error;
 pub use listen::bind;
 pub use rate::RateLimit;
+pub use stream::{Received, Stream};

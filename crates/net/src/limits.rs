@@ -37,3 +37,50 @@ pub const REFUSALS_BURST: u32 = 10;
 /// limit is not what protects them: it keeps a broken encoder that retries in a loop from
 /// taking a worker's time.
 pub const REFUSAL_INTERVAL: Duration = Duration::from_secs(6);
+
+/// Largest PEM file read: a chain of four RSA certificates takes about 8 KiB.
+pub const PEM_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of TLS plaintext in a full record (RFC 8446 section 5.1).
+pub const RECORD_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes that sealing adds to a record at most: header 5, type 1 (TLS 1.3) or nonce 8 (TLS 1.2),
+/// tag 16.
+pub const RECORD_OVERHEAD_MAX: usize = 29;
+
+/// Bytes received of a TLS record or handshake message that is not complete. A record has at
+/// most 18,437; a client's first message has below 4 KiB, or 24 KiB if each byte stands in a
+/// record of its own. Held only while incomplete.
+pub const RECEIVED_BYTES_MAX: usize = 32 * 1024;
+
+/// Bytes that a peer may send before its TLS handshake is complete, so that one which goes on for
+/// ever ends. What follows the last message in the same receive may exceed it.
+pub const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
+
+/// Plaintext sealed and sent in one step: long enough to make few steps, short enough that
+/// plaintext and records stay in the processor's cache. A connection whose peer reads slowly holds
+/// one step's records.
+pub const SEND_STEP_BYTES: usize = 64 * 1024;
+
+/// Plaintext that [`crate::Stream::send_more`] holds back to join with what follows.
+pub const HELD_BYTES_MAX: usize = RECORD_BYTES_MAX;
+
+/// Size of a buffer for sealed records: those of one step.
+pub const SEALED_BUFFER_BYTES: usize = crate::tls::sealed_len(SEND_STEP_BYTES);
+
+/// Such buffers that a worker keeps for reuse: 4 MiB. Those in use are one per connection that
+/// waits for its peer to read.
+pub const SEALED_BUFFERS_KEPT: usize = 64;
+
+/// Receives that are processed in a row before other connections get their turn, when nothing
+/// comes of them for the reader.
+pub const RECEIVES_PER_TURN: usize = 16;
+
+/// How long a connection whose handshake failed is kept, so that its alert arrives.
+pub const ALERT_LINGER_WAIT: Duration = Duration::from_millis(500);
+
+/// Bytes that are read over meanwhile.
+pub const ALERT_LINGER_BYTES: usize = 64 * 1024;
+
+/// How long a close waits for room to send its `close_notify`.
+pub const CLOSE_NOTIFY_WAIT: Duration = Duration::from_secs(1);

@@ -1,0 +1,215 @@
+//! One type for connections in the clear and under TLS, so that what speaks over them is written
+//! once.
+
+use crate::tls::TlsStream;
+use bytes::{Buf, Bytes};
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::ops::Deref;
+use std::time::Instant;
+use weir_ring::RecvBuf;
+use weir_ring::fs::File;
+use weir_ring::net::{Readiness, TcpStream};
+
+/// A connection, plain or under TLS. What is said of a method here holds for both.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP as it is.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(TlsStream),
+}
+
+impl Stream {
+    /// The next bytes, or `None` at the end of what the peer sends. Loses nothing when dropped.
+    ///
+    /// # Errors
+    /// Those of recv(2); see [`TlsStream::recv`].
+    pub async fn recv(&mut self) -> io::Result<Option<Received>> {
+        match self {
+            Self::Plain(stream) => Ok(stream.recv().await?.map(Received::from)),
+            Self::Tls(stream) => Ok(stream.recv().await?.map(Received::from)),
+        }
+    }
+
+    /// What was received already, without waiting.
+    pub fn try_recv(&mut self) -> Option<Received> {
+        match self {
+            Self::Plain(stream) => stream.try_recv().map(Received::from),
+            Self::Tls(stream) => stream.try_recv().map(Received::from),
+        }
+    }
+
+    /// Sends all of `bufs`, in order, or fails. A future dropped before its end breaks the stream.
+    ///
+    /// # Errors
+    /// Those of send(2); `BrokenPipe` on a broken stream.
+    pub async fn send_vectored(&mut self, bufs: impl IntoIterator<Item = Bytes>) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.send_vectored(bufs).await,
+            Self::Tls(stream) => stream.send_vectored(bufs).await,
+        }
+    }
+
+    /// Sends `data`, of which some may be held back to go with what is sent next: something must
+    /// be. For a header before [`Stream::sendfile`].
+    ///
+    /// # Errors
+    /// As [`Stream::send_vectored`].
+    pub async fn send_more(&mut self, data: Bytes) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.send_more(data).await,
+            Self::Tls(stream) => stream.send_more(data).await,
+        }
+    }
+
+    /// Sends `len` bytes of `file` from `offset`, and returns `len`: with sendfile(2), which waits
+    /// for pages that are not cached, or under TLS read and sealed, which does not make the thread
+    /// wait.
+    ///
+    /// # Errors
+    /// As [`Stream::send_vectored`]; those of reading; `UnexpectedEof` when the file ends before,
+    /// which breaks the stream.
+    pub async fn sendfile(&mut self, file: &File, offset: u64, len: u64) -> io::Result<u64> {
+        match self {
+            Self::Plain(stream) => stream.sendfile(file, offset, len).await,
+            Self::Tls(stream) => stream.sendfile(file, offset, len).await,
+        }
+    }
+
+    /// Parks the stream without a task, as [`TcpStream::when_readable`].
+    pub fn when_readable(
+        self,
+        deadline: Option<Instant>,
+        wake: impl FnOnce(Self, Readiness) + 'static,
+    ) {
+        match self {
+            Self::Plain(stream) => stream.when_readable(deadline, move |stream, readiness| {
+                wake(Self::Plain(stream), readiness);
+            }),
+            Self::Tls(stream) => stream.when_readable(deadline, move |stream, readiness| {
+                wake(Self::Tls(stream), readiness);
+            }),
+        }
+    }
+
+    /// Ends one or both directions; see [`TlsStream::shutdown`].
+    ///
+    /// # Errors
+    /// Those of shutdown(2), and as [`Stream::send_vectored`].
+    pub async fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.shutdown(how),
+            Self::Tls(stream) => stream.shutdown(how).await,
+        }
+    }
+
+    /// Cancels what is in flight and closes; see [`TcpStream::close`] and [`TlsStream::close`].
+    pub async fn close(self) {
+        match self {
+            Self::Plain(stream) => stream.close().await,
+            Self::Tls(stream) => stream.close().await,
+        }
+    }
+
+    /// Switches Nagle's algorithm off (`TCP_NODELAY`) or on.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.set_nodelay(nodelay),
+            Self::Tls(stream) => stream.set_nodelay(nodelay),
+        }
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    /// Those of getpeername(2).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(stream) => stream.peer_addr(),
+            Self::Tls(stream) => stream.peer_addr(),
+        }
+    }
+
+    /// The protocol agreed on by ALPN, if any.
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.alpn(),
+        }
+    }
+
+    /// True under TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Plain(stream)
+    }
+}
+
+impl From<TlsStream> for Stream {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(stream)
+    }
+}
+
+/// Bytes that a stream received: a receive buffer of the ring, which should be dropped soon, or
+/// decrypted bytes of their own.
+#[derive(Debug)]
+pub enum Received {
+    /// As the kernel wrote it.
+    Ring(RecvBuf),
+    /// Decrypted.
+    Heap(Bytes),
+}
+
+impl Received {
+    /// Removes up to `count` bytes from the front.
+    pub fn advance(&mut self, count: usize) {
+        match self {
+            Self::Ring(buffer) => buffer.advance(count),
+            Self::Heap(bytes) => bytes.advance(count.min(bytes.len())),
+        }
+    }
+
+    /// What is left, on the heap: copied, unless it is there already.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Ring(buffer) => buffer.into_bytes(),
+            Self::Heap(bytes) => bytes,
+        }
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Ring(buffer) => buffer,
+            Self::Heap(bytes) => bytes,
+        }
+    }
+}
+
+impl From<RecvBuf> for Received {
+    fn from(buffer: RecvBuf) -> Self {
+        Self::Ring(buffer)
+    }
+}
+
+impl From<Bytes> for Received {
+    fn from(bytes: Bytes) -> Self {
+        Self::Heap(bytes)
+    }
+}

@@ -1,0 +1,244 @@
+//! The TLS machine of one connection: bytes in, bytes out, no socket.
+//!
+//! rustls works in our buffers (its unbuffered interface), so that a connection which waits holds
+//! no more than its keys, and what it received of an incomplete record.
+
+use crate::limits::{RECEIVED_BYTES_MAX, RECORD_BYTES_MAX, RECORD_OVERHEAD_MAX};
+use crate::tls::pool::{Sealed, with_scratch};
+use bytes::Bytes;
+use rustls::ProtocolVersion;
+use rustls::server::{ServerConfig, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError};
+use std::io;
+use std::sync::Arc;
+
+pub(crate) struct Session {
+    connection: UnbufferedServerConnection,
+    /// Received and not yet understood: part of a record, or of a handshake message.
+    received: Vec<u8>,
+    /// Decrypted and not yet taken.
+    plaintext: Vec<u8>,
+    /// Handshake messages and alerts to be sent before anything else.
+    control: Vec<u8>,
+    /// The peer said that it sends no more (`close_notify`).
+    is_ended: bool,
+}
+
+impl Session {
+    pub(crate) fn new(config: Arc<ServerConfig>) -> io::Result<Self> {
+        Ok(Self {
+            connection: UnbufferedServerConnection::new(config).map_err(invalid)?,
+            received: Vec::new(),
+            plaintext: Vec::new(),
+            control: Vec::new(),
+            is_ended: false,
+        })
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    pub(crate) fn is_tls13(&self) -> bool {
+        self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+    }
+
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// True in the midst of a record.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.received.is_empty()
+    }
+
+    pub(crate) fn has_plaintext(&self) -> bool {
+        !self.plaintext.is_empty()
+    }
+
+    /// Decrypted bytes, in order.
+    pub(crate) fn take_plaintext(&mut self) -> Option<Bytes> {
+        match self.plaintext.is_empty() {
+            true => None,
+            false => Some(std::mem::take(&mut self.plaintext).into()),
+        }
+    }
+
+    /// What is to be sent before anything else.
+    pub(crate) fn take_control(&mut self) -> Option<Bytes> {
+        match self.control.is_empty() {
+            true => None,
+            false => Some(std::mem::take(&mut self.control).into()),
+        }
+    }
+
+    /// Takes bytes from the peer. What comes of them waits in [`Session::take_plaintext`] and
+    /// [`Session::take_control`], in case of an error too: the alert.
+    ///
+    /// # Errors
+    /// `InvalidData` with the peer's fault. The session is over.
+    pub(crate) fn handle_received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        with_scratch(|buffer| {
+            buffer.extend_from_slice(&self.received);
+            buffer.extend_from_slice(bytes);
+            self.received.clear();
+            let result = self.process(buffer);
+            let used = match &result {
+                Ok(used) => *used,
+                Err(_) => buffer.len(),
+            };
+            let rest = buffer.get(used..).unwrap_or_default();
+            if rest.is_empty() {
+                self.received = Vec::new();
+            } else if rest.len() > RECEIVED_BYTES_MAX {
+                return Err(invalid_text("a TLS handshake message in too many pieces"));
+            } else {
+                self.received.extend_from_slice(rest);
+            }
+            result.map(|_| ()).map_err(invalid)
+        })
+    }
+
+    /// Processes whole records; the count of bytes that are done with.
+    fn process(&mut self, buffer: &mut [u8]) -> Result<usize, rustls::Error> {
+        let mut used = 0;
+        loop {
+            let status = self
+                .connection
+                .process_tls_records(buffer.get_mut(used..).unwrap_or_default());
+            let discard = status.discard;
+            let mut go_on = true;
+            match status.state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        self.plaintext.extend_from_slice(record?.payload);
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(mut message)) => {
+                    encode(&mut self.control, |room| message.encode(room))?;
+                }
+                Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
+                Ok(ConnectionState::PeerClosed) => self.is_ended = true,
+                Ok(_) => go_on = false,
+                Err(error) => {
+                    self.collect_alert();
+                    return Err(error);
+                }
+            }
+            used += discard;
+            if !go_on {
+                return Ok(used);
+            }
+        }
+    }
+
+    /// Takes the alert that rustls has queued with its error.
+    fn collect_alert(&mut self) {
+        while self.connection.wants_write() {
+            let Ok(ConnectionState::EncodeTlsData(mut message)) =
+                self.connection.process_tls_records(&mut []).state
+            else {
+                return;
+            };
+            if encode(&mut self.control, |room| message.encode(room)).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Seals `plaintext` into records of at most [`RECORD_BYTES_MAX`], appended to `out`, which has
+    /// [`sealed_len`] bytes of room.
+    ///
+    /// # Errors
+    /// `NotConnected` when the session cannot send; `InvalidData` when its keys are used up.
+    pub(crate) fn seal(&mut self, plaintext: &[u8], out: &mut Sealed) -> io::Result<()> {
+        let mut received = std::mem::take(&mut self.received);
+        let result = self.writing(&mut received, |traffic| {
+            let sealed = traffic.encrypt(plaintext, out.spare());
+            sealed.map(|len| out.filled(len))
+        });
+        self.received = received;
+        result
+    }
+
+    /// Seals the `close_notify` alert into the control bytes.
+    pub(crate) fn seal_close_notify(&mut self) -> io::Result<()> {
+        let mut received = std::mem::take(&mut self.received);
+        let mut alert = [0; 64];
+        let mut sealed = 0;
+        let result = self.writing(&mut received, |traffic| {
+            sealed = traffic.queue_close_notify(&mut alert)?;
+            Ok(())
+        });
+        self.received = received;
+        result?;
+        self.control
+            .extend_from_slice(alert.get(..sealed).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Brings the connection to where it can send, and runs `f`.
+    fn writing(
+        &mut self,
+        received: &mut [u8],
+        f: impl FnOnce(&mut Traffic<'_>) -> Result<(), EncryptError>,
+    ) -> io::Result<()> {
+        loop {
+            // All whole records were processed when they came, so this stops at once, unless a
+            // message of ours waits. rustls wants to see the rest again all the same.
+            let status = self.connection.process_tls_records(received);
+            match status.state.map_err(invalid)? {
+                ConnectionState::EncodeTlsData(mut message) => {
+                    encode(&mut self.control, |room| message.encode(room)).map_err(invalid)?;
+                }
+                ConnectionState::TransmitTlsData(transmit) => transmit.done(),
+                ConnectionState::PeerClosed => self.is_ended = true,
+                ConnectionState::WriteTraffic(mut traffic) => {
+                    return f(&mut traffic).map_err(|error| invalid_text(&error.to_string()));
+                }
+                _ => return Err(io::ErrorKind::NotConnected.into()),
+            }
+        }
+    }
+}
+
+type Traffic<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
+
+/// Bytes that `len` bytes of plaintext take at most when sealed.
+pub(crate) const fn sealed_len(len: usize) -> usize {
+    len + len.div_ceil(RECORD_BYTES_MAX) * RECORD_OVERHEAD_MAX
+}
+
+/// Appends a message of the machine to `control`.
+fn encode(
+    control: &mut Vec<u8>,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
+) -> Result<(), rustls::Error> {
+    let start = control.len();
+    let mut room = 0;
+    loop {
+        match encode(control.get_mut(start..).unwrap_or_default()) {
+            Ok(len) => {
+                control.truncate(start + len);
+                return Ok(());
+            }
+            Err(EncodeError::InsufficientSize(size)) if size.required_size > room => {
+                room = size.required_size;
+                control.resize(start + room, 0);
+            }
+            Err(error) => return Err(rustls::Error::General(error.to_string())),
+        }
+    }
+}
+
+fn invalid(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+fn invalid_text(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
