@@ -63,8 +63,17 @@ pub fn print(options: &Options, network: &str) -> Result<()> {
             said(Command::new(options.weir()?).arg("--version"))
         );
     }
-    if options.wants(Which::Ingest) {
+    if options.wants(Which::Ingest) || options.wants(Which::Http) {
         println!("nginx       {}", said(Command::new(NGINX).arg("-v")));
+    }
+    if options.wants(Which::Http) {
+        println!("wrk         {}", said(Command::new("wrk").arg("-v")));
+        println!(
+            "h2load      {}",
+            said(Command::new("h2load").arg("--version"))
+        );
+    }
+    if options.wants(Which::Ingest) {
         let query = ["-W", "-f", "${Version}", RTMP_MODULE];
         let module = said(Command::new("dpkg-query").args(query));
         println!("nginx-rtmp  {module}");

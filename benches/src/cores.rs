@@ -33,3 +33,13 @@ pub fn pin(cpu: usize) -> Result<()> {
     set.set(cpu);
     sched_setaffinity(None, &set).map_err(|e| format!("cannot move to core {cpu}: {e}"))
 }
+
+/// Gives this thread, and what it starts from now on, the two cores that servers and clients
+/// run on.
+pub fn unpin() -> Result<()> {
+    allowed();
+    let mut set = CpuSet::new();
+    set.set(server());
+    set.set(client());
+    sched_setaffinity(None, &set).map_err(|e| format!("cannot leave the core: {e}"))
+}

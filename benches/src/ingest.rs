@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Publishers at a time, rising within a run.
 const PUBLISHERS: [usize; 2] = [20, 100];
 
+/// Seconds of a measurement unless `--seconds` says otherwise: five segments.
+const SECONDS: u64 = 20;
+
 /// Bit rate of each one's video.
 const BIT_RATE: u64 = 5_000_000;
 
@@ -139,7 +142,7 @@ fn measure(server: &Server, load: &mut Load, options: &Options, streams: usize) 
     load.take_lateness();
     let (start, before) = (Instant::now(), Usage::of(&pids)?);
     let busy_before = busy(cores::server())?;
-    load.run_until(start + Duration::from_secs(options.seconds))?;
+    load.run_until(start + Duration::from_secs(options.seconds.unwrap_or(SECONDS)))?;
     let (elapsed, after) = (start.elapsed(), Usage::of(&pids)?);
     let core = percent(busy(cores::server())?.saturating_sub(busy_before), elapsed);
     let billed = percent(after.billed.saturating_sub(before.billed), elapsed);

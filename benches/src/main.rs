@@ -3,13 +3,14 @@
 //! ```text
 //! main.rs ── conditions.rs   network namespace, congestion control, what the machine is
 //!         ├─ ingest.rs       processor and memory per RTMP stream, weir and nginx-rtmp
+//!         ├─ delivery/       processor per request, weir and nginx
 //!         ├─ start.rs        from the first keyframe to the first playable playlist
 //!         └─ mux.rs          segments and fragments from frames in memory
 //!
 //! clip.rs       the frames that are published       server.rs   weir and nginx as children
 //! publisher.rs  many RTMP publishers, one thread    usage.rs    what a process used
 //! cores.rs      who runs where                      http.rs     a viewer's requests
-//! table.rs      medians and the report
+//! table.rs      medians and the report              process.rs  a child, from start to end
 //! ```
 //!
 //! Not covered: figures of single functions, which are the crates' own `cargo bench`.
@@ -18,15 +19,18 @@
 mod clip;
 mod conditions;
 mod cores;
+mod delivery;
 mod http;
 mod ingest;
 mod mux;
+mod process;
 mod publisher;
 mod server;
 mod start;
 mod table;
 mod usage;
 
+use crate::delivery::cells::{Cell, Selection};
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,11 +55,19 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pairs: usize,
     /// Seconds of each measurement; a multiple of the segment keeps its phase out of it
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    seconds: u64,
+    /// [default: 3 for http, 20 for ingest]
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
     /// RTMP chunk size of the publishers, in bytes: OBS sends 4096, ffmpeg 60000
     #[arg(long, value_name = "N", default_value_t = 4096)]
     chunk_size: u32,
+    /// What of http to measure: cells (1k, tls-64k, wrk-2m, h2-2m, …), groups of them (plain,
+    /// tls, wrk, h2), idle, cores; by default all
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    cells: Vec<Selection>,
+    /// Connections of http's cells
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [64, 1000])]
+    connections: Vec<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -68,11 +80,23 @@ enum Which {
     Start,
     /// Processor and memory per RTMP stream into HLS, beside nginx-rtmp
     Ingest,
+    /// Processor per HTTP request, beside nginx
+    Http,
 }
 
 impl Options {
     fn wants(&self, which: Which) -> bool {
         self.which == Which::All || self.which == which
+    }
+
+    /// Whether this measurement of http, which is no cell, was asked for.
+    fn wants_cell(&self, name: &str) -> bool {
+        self.cells.is_empty() || self.cells.iter().any(|selection| selection.is(name))
+    }
+
+    /// Whether this cell of http was asked for.
+    fn selects(&self, cell: &Cell) -> bool {
+        self.cells.is_empty() || self.cells.iter().any(|selection| selection.has(cell))
     }
 
     /// Where the servers write.
@@ -120,6 +144,9 @@ fn run(options: &Options) -> Result<()> {
     }
     if options.wants(Which::Ingest) {
         ingest::run(options)?;
+    }
+    if options.wants(Which::Http) {
+        delivery::run(options)?;
     }
     Ok(())
 }

@@ -1,13 +1,11 @@
 //! weir and nginx-rtmp as child processes on the server's core.
 
-use crate::usage::children;
+use crate::process::Process;
 use crate::{Options, Result, cores};
-use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// Where Debian puts nginx.
@@ -18,9 +16,6 @@ pub const RTMP_MODULE: &str = "libnginx-mod-rtmp";
 
 /// Where a server's standard error goes, in its folder.
 const LOG: &str = "log";
-
-/// How long a server may take to start and to end.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +39,7 @@ impl Kind {
 /// A server that runs; dropping it ends it and deletes what it wrote.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
+    process: Process,
     /// Where to publish.
     pub rtmp: SocketAddr,
     /// Where to watch; nginx-rtmp only writes files.
@@ -70,14 +65,12 @@ impl Server {
 
     /// Its processes.
     pub fn pids(&self) -> Vec<u32> {
-        let mut pids = vec![self.child.id()];
-        pids.extend(children(self.child.id()));
-        pids
+        self.process.pids()
     }
 
     /// What it has logged: with its level at warning, what went wrong.
     pub fn complaints(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+        let text = self.process.said();
         let is_wrong = |line: &&str| line.contains("ERROR") || line.contains("[error]");
         text.lines().filter(is_wrong).map(str::to_owned).collect()
     }
@@ -85,21 +78,6 @@ impl Server {
     /// Bytes of the files that it has written.
     pub fn written(&self) -> u64 {
         size(self.folder.path())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(pid) = Pid::from_raw(self.child.id() as i32) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        let end = Instant::now() + PATIENCE;
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() > end {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 
@@ -123,24 +101,22 @@ fn weir(program: &Path, folder: TempDir) -> Result<Server> {
         .arg("--ready-file")
         .arg(&ready);
     let mut server = Server {
-        child: spawn(&mut command, folder.path())?,
+        process: Process::start(&mut command, folder.path().join(LOG))?,
         rtmp: ([127, 0, 0, 1], 0).into(),
         http: None,
         folder,
     };
-    wait(&mut server.child, server.folder.path(), || ready.exists())?;
-    let text = fs::read(&ready).map_err(|e| format!("no ready file: {e}"))?;
-    let json: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| format!("the ready file: {e}"))?;
-    let address = |key: &str| json[key].as_str()?.parse().ok();
-    server.rtmp = address("rtmp").ok_or("the ready file names no rtmp address")?;
-    server.http = address("http");
+    server.process.wait(|| ready.exists())?;
+    let addresses = Addresses::read(&ready)?;
+    server.rtmp = addresses
+        .of("rtmp")
+        .ok_or("the ready file names no rtmp address")?;
+    server.http = addresses.of("http");
     Ok(server)
 }
 
 fn nginx(folder: TempDir) -> Result<Server> {
-    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr());
-    let rtmp = free.map_err(|e| format!("no free port: {e}"))?;
+    let rtmp = free_address()?;
     let configuration = folder.path().join("nginx.conf");
     let hls = folder.path().join("hls");
     let written = fs::create_dir(&hls)
@@ -154,24 +130,18 @@ fn nginx(folder: TempDir) -> Result<Server> {
         .arg(folder.path());
     command.args(["-e", "stderr"]);
     let mut server = Server {
-        child: spawn(&mut command, folder.path())?,
+        process: Process::start(&mut command, folder.path().join(LOG))?,
         rtmp,
         http: None,
         folder,
     };
-    wait(&mut server.child, server.folder.path(), || {
-        TcpStream::connect(rtmp).is_ok()
-    })?;
+    server.process.wait(|| TcpStream::connect(rtmp).is_ok())?;
     Ok(server)
 }
 
 /// As weir's defaults where both have the setting; logs of each connection are off.
 fn nginx_configuration(rtmp: SocketAddr, folder: &Path) -> String {
-    let user = if rustix::process::geteuid().is_root() {
-        "user root;"
-    } else {
-        ""
-    };
+    let user = nginx_user();
     let folder = folder.display();
     format!(
         "{user}
@@ -198,26 +168,37 @@ rtmp {{
     )
 }
 
-fn spawn(command: &mut Command, folder: &Path) -> Result<Child> {
-    let program = command.get_program().to_owned();
-    let log = fs::File::create(folder.join(LOG)).map_err(|e| format!("no log file: {e}"))?;
-    let child = command.stdin(Stdio::null()).stderr(log).spawn();
-    child.map_err(|e| format!("cannot start {}: {e}", program.display()))
+/// The addresses of weir's listeners, from its ready file.
+#[derive(Debug)]
+pub struct Addresses(serde_json::Value);
+
+impl Addresses {
+    /// Reads a ready file.
+    pub fn read(file: &Path) -> Result<Self> {
+        let text = fs::read(file).map_err(|e| format!("no ready file: {e}"))?;
+        let json = serde_json::from_slice(&text).map_err(|e| format!("the ready file: {e}"))?;
+        Ok(Self(json))
+    }
+
+    /// Where `listener` is, if it is on.
+    pub fn of(&self, listener: &str) -> Option<SocketAddr> {
+        self.0[listener].as_str()?.parse().ok()
+    }
 }
 
-fn wait(child: &mut Child, folder: &Path, mut is_ready: impl FnMut() -> bool) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
-    let said = || fs::read_to_string(folder.join(LOG)).unwrap_or_default();
-    while !is_ready() {
-        if let Ok(Some(status)) = child.try_wait() {
-            return Err(format!("the server ended: {status}; {}", said()));
-        }
-        if Instant::now() > end {
-            return Err(format!("the server does not get ready; {}", said()));
-        }
-        std::thread::sleep(Duration::from_millis(5));
+/// An address for a server that cannot pick one itself.
+pub fn free_address() -> Result<SocketAddr> {
+    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr());
+    free.map_err(|e| format!("no free port: {e}"))
+}
+
+/// What nginx has to be told to write as this user.
+pub fn nginx_user() -> &'static str {
+    if rustix::process::geteuid().is_root() {
+        "user root;"
+    } else {
+        ""
     }
-    Ok(())
 }
 
 fn size(path: &Path) -> u64 {
