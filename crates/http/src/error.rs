@@ -12,7 +12,10 @@ pub enum Error {
     RequestLine,
     /// The status line is not one (RFC 9112 §4). Answers only.
     StatusLine,
-    /// The version is neither 1.0 nor 1.1.
+    /// The method is longer than [`crate::limits::METHOD_BYTES_MAX`]: none that we have.
+    MethodTooLong,
+    /// The version is neither 1.0 nor 1.1. RFC 9110 §2.5 would have 1.2 read as 1.1, but no
+    /// such version exists, and who names it is no client of ours.
     Version,
     /// The connection begins with the preface of HTTP/2 (RFC 9113 §3.4): the client has
     /// prior knowledge that we do not share.
@@ -68,7 +71,7 @@ impl Error {
             Self::Version | Self::Http2Preface => Status::HttpVersionNotSupported,
             Self::HeadTooLong | Self::TooManyHeaders => Status::RequestHeaderFieldsTooLarge,
             Self::TargetTooLong => Status::UriTooLong,
-            Self::TransferCoding => Status::NotImplemented,
+            Self::TransferCoding | Self::MethodTooLong => Status::NotImplemented,
             Self::Expectation => Status::ExpectationFailed,
             Self::BodyTooLong => Status::ContentTooLarge,
             _ => Status::BadRequest,
@@ -81,6 +84,7 @@ impl fmt::Display for Error {
         match self {
             Self::RequestLine => f.write_str("malformed request line"),
             Self::StatusLine => f.write_str("malformed status line"),
+            Self::MethodTooLong => f.write_str("method is too long"),
             Self::Version => f.write_str("HTTP version is neither 1.0 nor 1.1"),
             Self::Http2Preface => f.write_str("HTTP/2 on a connection for HTTP/1.1"),
             Self::HeadTooLong => f.write_str("head is too long"),

@@ -156,3 +156,125 @@ fn is_node_port(text: &str) -> bool {
         None => (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The client as seen from a peer at 10.0.0.1, with 10.0.0.0/8 and 2001:db8::/32 trusted.
+    fn seen(field: Field, lines: &[&str]) -> String {
+        let name = match field {
+            Field::XForwardedFor => "X-Forwarded-For",
+            Field::Forwarded => "forwarded",
+        };
+        let block: String = lines
+            .iter()
+            .map(|line| format!("{name}: {line}\r\n"))
+            .collect();
+        let block = format!("Other: for=9.9.9.9\r\n{block}\r\n");
+        let trusted = ["10.0.0.0/8", "2001:db8::/32"].map(|text| text.parse().unwrap());
+        let peer = "::ffff:10.0.0.1".parse().unwrap();
+        client(Headers::new(block.as_bytes()), field, peer, &trusted).to_string()
+    }
+
+    #[test]
+    fn x_forwarded_for() {
+        for (lines, want) in [
+            (&[][..], "10.0.0.1"),
+            (&["192.0.2.1"], "192.0.2.1"),
+            (&["192.0.2.1, 10.0.0.2"], "192.0.2.1"),
+            (&["6.6.6.6, 192.0.2.1, 10.0.0.2,10.0.0.3"], "192.0.2.1"),
+            (&["6.6.6.6", "192.0.2.1", "10.0.0.2"], "192.0.2.1"),
+            (&["6.6.6.6, 192.0.2.1", ""], "192.0.2.1"),
+            (&[", ,192.0.2.1 ,\t, "], "192.0.2.1"),
+            (&["10.0.0.9, 10.0.0.8"], "10.0.0.9"),
+            (&["192.0.2.1:4711"], "192.0.2.1"),
+            (&["2001:db9::1"], "2001:db9::1"),
+            (&["[2001:db9::1]"], "2001:db9::1"),
+            (&["[2001:db9::1]:4711"], "2001:db9::1"),
+            (&["192.0.2.1, 2001:db8::5"], "192.0.2.1"),
+            (&["::ffff:192.0.2.1, ::ffff:10.0.0.2"], "192.0.2.1"),
+            // The hop after the one that is not known.
+            (&["192.0.2.1, unknown, 10.0.0.2"], "10.0.0.2"),
+            (&["192.0.2.1, unknown"], "10.0.0.1"),
+            (&["192.0.2.1, _hidden"], "10.0.0.1"),
+            (&["192.0.2.1, \"10.0.0.2\""], "10.0.0.1"),
+            (&["192.0.2.1, 10.0.0.2:"], "10.0.0.1"),
+            (&["192.0.2.1, 10.0.0.2:123456"], "10.0.0.1"),
+            (&["192.0.2.1, 10.0.0.2 10.0.0.3"], "10.0.0.1"),
+            (&["192.0.2.1, 10.0.0.02"], "10.0.0.1"),
+            (&["192.0.2.1, [10.0.0.2]"], "10.0.0.1"),
+            (&["192.0.2.1, [2001:db8::1"], "10.0.0.1"),
+            (&["192.0.2.1, \u{e9}"], "10.0.0.1"),
+        ] {
+            assert_eq!(seen(Field::XForwardedFor, lines), want, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn forwarded() {
+        for (lines, want) in [
+            (&[][..], "10.0.0.1"),
+            (&["for=192.0.2.1"], "192.0.2.1"),
+            (&["For=192.0.2.1;proto=https;by=10.0.0.1"], "192.0.2.1"),
+            (&["proto=https ; for = \"192.0.2.1:4711\""], "192.0.2.1"),
+            (&["for=192.0.2.1, for=10.0.0.2"], "192.0.2.1"),
+            (&["for=6.6.6.6", "for=192.0.2.1,for=10.0.0.2"], "192.0.2.1"),
+            (&["for=\"[2001:db9::1]\""], "2001:db9::1"),
+            (&["for=\"[2001:db9::1]:4711\""], "2001:db9::1"),
+            (&["for=\"[2001:db9::1]:_port\""], "2001:db9::1"),
+            (&["for=192.0.2.1:4711"], "192.0.2.1"),
+            (&["for=192.0.2.1, for=\"_gazonk\""], "10.0.0.1"),
+            (&["for=192.0.2.1, for=unknown, for=10.0.0.2"], "10.0.0.2"),
+            (&["for=192.0.2.1, proto=https"], "10.0.0.1"),
+            (&["for=192.0.2.1, for=10.0.0.2;for=10.0.0.3"], "10.0.0.1"),
+            (&["for=192.0.2.1, for"], "10.0.0.1"),
+            (&["for=192.0.2.1, for="], "10.0.0.1"),
+            (&["for=192.0.2.1, 10.0.0.2"], "10.0.0.1"),
+            (&["for=192.0.2.1, for=\"10.0.0.2"], "10.0.0.1"),
+            (&["for=192.0.2.1, for=\"1\\0.0.0.2\""], "10.0.0.1"),
+            // Delimiters in quotes are none.
+            (&["for=192.0.2.1;host=\"a,for=6.6.6.6;x=\""], "192.0.2.1"),
+            (
+                &["for=192.0.2.1;host=\"a\\\",for=6.6.6.6;x=\\\"\""],
+                "192.0.2.1",
+            ),
+            (&["for=192.0.2.1;ext=\"\\\\\", for=10.0.0.2"], "192.0.2.1"),
+            // A quote that the client leaves open does not hide what the proxy says.
+            (&["for=\"6.6.6.6, for=192.0.2.1"], "192.0.2.1"),
+            (&["for=6.6.6.6;x=\"\\, for=\"192.0.2.1\""], "192.0.2.1"),
+        ] {
+            assert_eq!(seen(Field::Forwarded, lines), want, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_else_is_believed() {
+        let block = b"Forwarded: for=6.6.6.6\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n";
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let stranger = "192.0.2.1".parse().unwrap();
+        for field in [Field::Forwarded, Field::XForwardedFor] {
+            for (peer, trusted) in [(stranger, &trusted[..]), (stranger, &[])] {
+                let got = client(Headers::new(block), field, peer, trusted);
+                assert_eq!(got, peer);
+            }
+        }
+    }
+
+    #[test]
+    fn ports_may_be_hidden() {
+        for (text, want) in [
+            ("", true),
+            (":1", true),
+            (":65535", true),
+            (":_a.b-c_1", true),
+            (":", false),
+            (":_", false),
+            (":_ ", false),
+            (":1a", false),
+            ("1", false),
+        ] {
+            assert_eq!(is_node_port(text), want, "{text:?}");
+        }
+    }
+}

@@ -10,6 +10,9 @@ pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Longest request target, in bytes. RFC 9112 §3 recommends at least 8,000.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
+/// Longest method, in bytes: the longest that is registered (`UPDATEREDIRECTREF`) has 17.
+pub const METHOD_BYTES_MAX: usize = 32;
+
 /// Most header fields in one head. Browsers send about 20, proxies add 10. While a head is
 /// parsed 64 references (2 KiB) are on the stack.
 pub const HEADERS_MAX: usize = 64;
@@ -35,3 +38,7 @@ pub const PROXY_V2_BYTES_MAX: usize = 4 * 1024;
 /// Most patterns in one list of allowed origins: each request with an `Origin` is compared
 /// with all of them.
 pub const ORIGINS_MAX: usize = 64;
+
+/// Least last position of a range that asks for all that a representation will grow to (RFC
+/// 8673 §2.2 wants it far behind any end): half a tebibyte, which no file of a stream reaches.
+pub const OPEN_END_MIN: u64 = 1 << 39;

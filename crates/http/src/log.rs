@@ -339,3 +339,133 @@ fn put_rfc3339_time(out: &mut String, ms: u64) {
     out.push(char::from(b'0' + (ms % 10) as u8));
     out.push('Z');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry<'static> {
+        Entry {
+            client: "192.0.2.1".parse().unwrap(),
+            time_ms: 784_111_777_042,
+            line: Some(Line {
+                method: "GET",
+                path: "/live/x.m3u8",
+                query: Some("a=b&token=s3cret"),
+                protocol: "HTTP/1.1",
+                host: Some("h:8080"),
+            }),
+            status: 206,
+            body_bytes: 1024,
+            duration_us: 120,
+            referer: Some(b"https://site.example/p?key=1#token=2"),
+            user_agent: Some(b"curl/8.5"),
+            tls: true,
+        }
+    }
+
+    fn combined(entry: &Entry<'_>) -> String {
+        let mut out = String::new();
+        entry.write_combined(&mut out);
+        out
+    }
+
+    fn json(entry: &Entry<'_>) -> String {
+        let mut out = String::new();
+        entry.write_json(&mut out);
+        out
+    }
+
+    #[test]
+    fn writes_both_formats_byte_by_byte() {
+        assert_eq!(
+            combined(&entry()),
+            "192.0.2.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /live/x.m3u8?a=b&token=- HTTP/1.1\" \
+             206 1024 \"https://site.example/p?key=-\" \"curl/8.5\"\n"
+        );
+        assert_eq!(
+            json(&entry()),
+            "{\"time\":\"1994-11-06T08:49:37.042Z\",\"client\":\"192.0.2.1\",\"method\":\"GET\",\
+             \"target\":\"/live/x.m3u8?a=b&token=-\",\"protocol\":\"HTTP/1.1\",\"host\":\"h:8080\",\
+             \"tls\":true,\"status\":206,\"bytes\":1024,\"duration_us\":120,\
+             \"referer\":\"https://site.example/p?key=-\",\"user_agent\":\"curl/8.5\"}\n"
+        );
+    }
+
+    #[test]
+    fn what_is_absent_is_said_to_be() {
+        let absent = Entry {
+            client: "2001:db8::1".parse().unwrap(),
+            time_ms: u64::MAX,
+            line: None,
+            status: 400,
+            referer: None,
+            user_agent: None,
+            tls: false,
+            ..entry()
+        };
+        assert_eq!(
+            combined(&absent),
+            "2001:db8::1 - - [31/Dec/9999:23:59:59 +0000] \"-\" 400 1024 \"-\" \"-\"\n"
+        );
+        let line = json(&absent);
+        assert!(line.contains("\"method\":null,\"target\":null,\"protocol\":null,\"host\":null"));
+        assert!(
+            line.contains("\"referer\":null,\"user_agent\":null") && line.contains("9999-12-31T")
+        );
+    }
+
+    #[test]
+    fn nothing_that_is_sent_forges_a_line() {
+        let hostile = Entry {
+            user_agent: Some(b"a\"b\\c\r\n\x1b[2J\x7f\0\xc3\xa9\xff\xc2\x9bx"),
+            ..entry()
+        };
+        let line = combined(&hostile);
+        assert!(line.ends_with(
+            "\"a\\x22b\\x5Cc\\x0D\\x0A\\x1B[2J\\x7F\\x00\\xC3\\xA9\\xFF\\xC2\\x9Bx\"\n"
+        ));
+        assert_eq!(line.matches('\n').count(), 1);
+        let line = json(&hostile);
+        assert!(line.ends_with(
+            "\"a\\\"b\\\\c\\u000d\\u000a\\u001b[2J\\u007f\\u0000\u{e9}\\\\xFF\\u009bx\"}\n"
+        ));
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn secrets_are_left_out() {
+        for (query, want) in [
+            ("token=a", "token=-"),
+            ("TOKEN=a&b=c", "TOKEN=-&b=c"),
+            ("b=c&access_token=a=b&d", "b=c&access_token=-&d"),
+            ("X-Amz-Signature=a", "X-Amz-Signature=-"),
+            ("%74oken=a", "%74oken=-"),
+            ("to%6ben=a", "to%6ben=-"),
+            ("my.key=a&sig=&pass=x", "my.key=-&sig=-&pass=-"),
+            ("passphrase=x", "passphrase=-"),
+            (
+                "tokens=a&keyframe=1&monkey=2",
+                "tokens=a&keyframe=1&monkey=2",
+            ),
+            ("token", "token"),
+            ("=a&&=", "=a&&="),
+            ("passphrasestoken=a", "passphrasestoken=a"),
+            ("%zz=a&%=b&key%=c", "%zz=a&%=b&key%=c"),
+            ("", ""),
+        ] {
+            let line = Line {
+                query: Some(query),
+                ..entry().line.unwrap()
+            };
+            let text = combined(&Entry {
+                line: Some(line),
+                ..entry()
+            });
+            assert!(
+                text.contains(&format!("x.m3u8?{want} HTTP")),
+                "{query}: {text}"
+            );
+        }
+    }
+}

@@ -248,3 +248,128 @@ fn default_port(scheme: &str) -> Option<u16> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins(patterns: &[&str]) -> Origins {
+        Origins::parse(patterns).unwrap_or_else(|e| panic!("{patterns:?}: {e}"))
+    }
+
+    #[test]
+    fn patterns_allow_what_they_say() {
+        for (pattern, origin, want) in [
+            ("*", "https://a.example", true),
+            ("*", "null", true),
+            ("https://a.example", "https://a.example", true),
+            ("https://A.example:443", "https://a.EXAMPLE", true),
+            ("https://a.example", "https://a.example:443", true),
+            ("https://a.example", "http://a.example", false),
+            ("https://a.example", "https://a.example:8443", false),
+            ("https://a.example", "https://a.example.evil", false),
+            ("https://a.example", "https://xa.example", false),
+            ("https://a.example", "https://a.example/", false),
+            ("https://a.example", "https://u@a.example", false),
+            ("https://a.example", "null", false),
+            ("https://a.example", "", false),
+            ("https://a.example", "a.example", false),
+            ("http://localhost:8080", "http://localhost:8080", true),
+            ("http://localhost:8080", "http://localhost", false),
+            ("http://[::1]:8080", "http://[::1]:8080", true),
+            ("http://[::1]", "http://[::1]:80", true),
+            ("capacitor://localhost", "capacitor://localhost", true),
+            ("a.example", "https://a.example", true),
+            ("a.example", "http://a.example:8080", true),
+            ("a.example", "b.a.example", false),
+            ("a.example", "https://b.a.example", false),
+            ("a.example", "capacitor://a.example", false),
+            ("*.a.example", "https://b.a.example", true),
+            ("*.a.example", "http://c.b.A.example:81", true),
+            ("*.a.example", "https://a.example", false),
+            ("*.a.example", "https://.a.example", false),
+            ("*.a.example", "https://xa.example", false),
+            ("*.a.example", "https://b.a.example.evil", false),
+            ("https://*.a.example", "https://b.a.example", true),
+            ("https://*.a.example", "http://b.a.example", false),
+            ("https://*.a.example:81", "https://b.a.example:81", true),
+        ] {
+            let got = origins(&[pattern]).allows_origin(origin.as_bytes());
+            assert_eq!(got, want, "{pattern} {origin}");
+        }
+        assert!(!origins(&["a.example"]).allows_origin(b"https://a.example\xff"));
+        let list = origins(&["a.example", "b.example"]);
+        assert!(list.allows_origin(b"https://b.example") && !list.is_any());
+        assert!(origins(&["a.example", "*"]).is_any() && Origins::default().is_any());
+        assert!(!origins(&[]).allows_origin(b"https://a.example"));
+    }
+
+    #[test]
+    fn refuses_what_is_no_pattern() {
+        for pattern in [
+            "",
+            "**",
+            "*.",
+            "*a.example",
+            "a.*.example",
+            "*.*.example",
+            "https://",
+            "https://*",
+            "https://a.example/",
+            "https://a.example/x",
+            "https://u@a.example",
+            "a.example:80",
+            "://a.example",
+            "1a://b",
+            "h ttp://b",
+            "https://a.example:",
+            "https://a.example:99999",
+            "null x",
+            "https://a.example?x",
+            "[::1",
+            "a b",
+        ] {
+            let got = Origins::parse([pattern]);
+            assert!(matches!(got, Err(Error::Origin(_))), "{pattern}: {got:?}");
+        }
+        assert!(Origins::parse(vec!["a.example"; ORIGINS_MAX]).is_ok());
+        assert!(Origins::parse(vec!["a.example"; ORIGINS_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn referrers_are_judged_by_their_origin() {
+        let list = origins(&["https://a.example", "*.b.example"]);
+        for (referer, want) in [
+            ("https://a.example", true),
+            ("https://a.example/", true),
+            ("https://a.example:443/x?y=https://c.example/#z", true),
+            ("https://a.example?x", true),
+            ("http://x.b.example:81/p", true),
+            ("https://c.example/https://a.example/", false),
+            ("https://a.example@c.example/", false),
+            ("https://a.example\\@c.example/", false),
+            ("https://c.example?https://a.example", false),
+            ("//a.example/", false),
+            ("/x", false),
+            ("about:blank", false),
+            ("", false),
+        ] {
+            assert_eq!(list.allows_referer(referer.as_bytes()), want, "{referer}");
+        }
+        // Its path may be any bytes.
+        assert!(list.allows_referer(b"https://a.example/\xff"));
+        assert!(Origins::any().allows_referer(b"anything"));
+    }
+
+    #[test]
+    fn answers_any_or_the_one_that_asks() {
+        let origin = Some(&b"https://a.example"[..]);
+        assert_eq!(Origins::any().cors(origin), Cors::Any);
+        assert_eq!(Origins::any().cors(None), Cors::Any);
+        let list = origins(&["a.example"]);
+        assert_eq!(list.cors(origin), Cors::Only("https://a.example"));
+        assert_eq!(list.cors(None), Cors::Closed);
+        assert_eq!(list.cors(Some(b"https://b.example")), Cors::Closed);
+        assert_eq!(list.cors(Some(b"https://a.example\r\nX: y")), Cors::Closed);
+    }
+}

@@ -197,3 +197,179 @@ fn ipv6(input: &[u8]) -> IResult<&[u8], IpAddr> {
     let (input, bits) = be_u128(input)?;
     Ok((input, Ipv6Addr::from_bits(bits).into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(len: usize, source: Option<&str>) -> Result<Parsed, Error> {
+        let source = source.map(|text| text.parse().unwrap());
+        Ok(Parsed::Header { len, source })
+    }
+
+    /// A header of version 2 with this command, family and body.
+    fn v2(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(body.len()).unwrap().to_be_bytes();
+        [&SIGNATURE[..], &[command, family], &len, body].concat()
+    }
+
+    const IPV4: [u8; 12] = [192, 0, 2, 1, 198, 51, 100, 1, 0xdc, 0x04, 0x01, 0xbb];
+
+    fn ipv6() -> [u8; 36] {
+        let mut block = [0; 36];
+        block[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+        block[15] = 1;
+        block[31] = 2;
+        block[32..34].copy_from_slice(&[0x12, 0x34]);
+        block
+    }
+
+    #[test]
+    fn reads_lines() {
+        for (line, source) in [
+            (
+                "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443",
+                Some("192.0.2.1:56324"),
+            ),
+            (
+                "PROXY TCP4 255.255.255.255 255.255.255.255 65535 0",
+                Some("255.255.255.255:65535"),
+            ),
+            (
+                "PROXY TCP6 2001:db8::1 2001:db8::2 1 2",
+                Some("[2001:db8::1]:1"),
+            ),
+            ("PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2", Some("192.0.2.1:1")),
+            ("PROXY UNKNOWN", None),
+            ("PROXY UNKNOWN ffff:f...f:ffff whatever 65535 x", None),
+        ] {
+            let bytes = format!("{line}\r\nGET / HTTP/1.1\r\n");
+            assert_eq!(
+                parse(bytes.as_bytes()),
+                header(line.len() + 2, source),
+                "{line}"
+            );
+            for end in 0..line.len() + 2 {
+                assert_eq!(
+                    parse(&bytes.as_bytes()[..end]),
+                    Ok(Parsed::NeedMore),
+                    "{line} {end}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_has_107_bytes_at_most() {
+        let f = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        let longest = format!("PROXY UNKNOWN {f} {f} 65535 65535\r\n");
+        assert_eq!(longest.len(), PROXY_V1_BYTES_MAX);
+        assert_eq!(parse(longest.as_bytes()), header(107, None));
+        let longer = format!("PROXY UNKNOWN {f} {f} 65535 65535 \r\n");
+        assert_eq!(parse(longer.as_bytes()), Err(Error::Proxy("has no end")));
+        assert_eq!(parse(&longer.as_bytes()[..106]), Ok(Parsed::NeedMore));
+    }
+
+    #[test]
+    fn refuses_other_lines() {
+        for line in [
+            "GET / HTTP/1.1\r\n",
+            "POST / HTTP/1.1\r\n",
+            "proxy TCP4 1.2.3.4 1.2.3.4 1 2\r\n",
+            "PROXY\r\n",
+            "PROXY \r\n",
+            "PROXY  TCP4 1.2.3.4 1.2.3.4 1 2\r\n",
+            "PROXY TCP4\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n",
+            "PROXY TCP4 1.2.3.4  1.2.3.4 1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 \r\n",
+            "PROXY TCP4 1.2.3 1.2.3.4 1 2\r\n",
+            "PROXY TCP4 01.2.3.4 1.2.3.4 1 2\r\n",
+            "PROXY TCP4 1.2.3.4 x 1 2\r\n",
+            "PROXY TCP4 ::1 ::1 1 2\r\n",
+            "PROXY TCP6 1.2.3.4 ::1 1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 65536 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 +1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 -2\r\n",
+            "PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n",
+            "PROXY UNKNOWN\n",
+            "PROXY UNKNOWN \u{e9}\n\r\n",
+            "\r\n\r\nGET",
+        ] {
+            assert!(
+                matches!(parse(line.as_bytes()), Err(Error::Proxy(_))),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_binary_headers() {
+        let with_tlvs = [&IPV4[..], &[0x03, 0, 4, 1, 2, 3, 4]].concat();
+        for (command, family, body, source) in [
+            (0x21, 0x11, &IPV4[..], Some("192.0.2.1:56324")),
+            (0x21, 0x12, &IPV4, Some("192.0.2.1:56324")),
+            (0x21, 0x11, &with_tlvs, Some("192.0.2.1:56324")),
+            (0x21, 0x21, &ipv6(), Some("[2001:db8::1]:4660")),
+            (0x21, 0x31, &[0; 216], None),
+            (0x21, 0x00, &[], None),
+            (0x21, 0x00, &[1, 2, 3], None),
+            (0x21, 0x10, &IPV4, None),
+            (0x20, 0x00, &[], None),
+            (0x20, 0x11, &IPV4, None),
+            (0x20, 0x11, &[], None),
+        ] {
+            let bytes = [v2(command, family, body), b"GET".to_vec()].concat();
+            let len = bytes.len() - 3;
+            assert_eq!(parse(&bytes), header(len, source), "{command:x} {family:x}");
+            for end in 0..len {
+                assert_eq!(
+                    parse(&bytes[..end]),
+                    Ok(Parsed::NeedMore),
+                    "{command:x} {end}"
+                );
+            }
+        }
+        let mut mapped = ipv6();
+        mapped[..16].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().octets());
+        assert_eq!(
+            parse(&v2(0x21, 0x21, &mapped)),
+            header(52, Some("10.0.0.1:4660"))
+        );
+    }
+
+    #[test]
+    fn refuses_other_binary_headers() {
+        for (command, family, body) in [
+            (0x11, 0x11, &IPV4[..]),
+            (0x22, 0x11, &IPV4),
+            (0x2f, 0x11, &IPV4),
+            (0x21, 0x41, &IPV4),
+            (0x21, 0x13, &IPV4),
+            (0x21, 0x11, &IPV4[..11]),
+            (0x21, 0x21, &IPV4),
+        ] {
+            let got = parse(&v2(command, family, body));
+            assert!(
+                matches!(got, Err(Error::Proxy(_))),
+                "{command:x} {family:x}: {got:?}"
+            );
+        }
+        let bound = PROXY_V2_BYTES_MAX - FIXED_BYTES;
+        assert_eq!(
+            parse(&v2(0x20, 0, &vec![0; bound])),
+            header(PROXY_V2_BYTES_MAX, None)
+        );
+        // Without waiting for it.
+        let long = v2(0x20, 0, &vec![0; bound + 1]);
+        assert_eq!(parse(&long[..16]), Err(Error::Proxy("is too long")));
+        for at in 0..SIGNATURE.len() {
+            let mut bytes = v2(0x20, 0, &[]);
+            bytes[at] ^= 0x20;
+            assert!(parse(&bytes).is_err(), "{at}");
+        }
+    }
+}

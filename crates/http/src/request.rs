@@ -4,7 +4,7 @@ use crate::body::BodyLength;
 use crate::error::Error;
 use crate::framing::Framing;
 use crate::headers::{Headers, Parsed, Version, check_line_ends, field_lines, list, window};
-use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX};
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
 use crate::target;
 use std::mem::MaybeUninit;
 
@@ -87,17 +87,17 @@ pub struct Request<'b> {
     pub expect_continue: bool,
     /// How the body is delimited.
     pub body: BodyLength,
-    /// Value of the first `Range`.
+    /// Value of `Range`; empty, which has no meaning, if it is repeated.
     pub range: Option<&'b [u8]>,
-    /// Value of the first `If-Range`.
+    /// Value of `If-Range`; empty, which has no meaning, if it is repeated.
     pub if_range: Option<&'b [u8]>,
-    /// Value of the first `If-Match`.
+    /// Value of the first `If-Match`; more lines of it may follow in `headers`.
     pub if_match: Option<&'b [u8]>,
-    /// Value of the first `If-None-Match`.
+    /// Value of the first `If-None-Match`; more lines of it may follow in `headers`.
     pub if_none_match: Option<&'b [u8]>,
-    /// Value of the first `If-Modified-Since`.
+    /// Value of `If-Modified-Since`; empty, which has no meaning, if it is repeated.
     pub if_modified_since: Option<&'b [u8]>,
-    /// Value of the first `If-Unmodified-Since`.
+    /// Value of `If-Unmodified-Since`; empty, which has no meaning, if it is repeated.
     pub if_unmodified_since: Option<&'b [u8]>,
     /// All field lines.
     pub headers: Headers<'b>,
@@ -126,9 +126,18 @@ pub fn parse(buf: &[u8]) -> Result<Parsed<Request<'_>>, Error> {
             })
         }
         Ok(httparse::Status::Partial) if buf.len() < HEAD_BYTES_MAX => Ok(Parsed::NeedMore),
-        Ok(httparse::Status::Partial) if raw.path.is_none() => Err(Error::TargetTooLong),
-        Ok(httparse::Status::Partial) => Err(Error::HeadTooLong),
+        Ok(httparse::Status::Partial) => Err(too_long(&raw, window)),
         Err(fault) => Err(refuse(fault, window)),
+    }
+}
+
+/// Names what is too long in a head that does not end within its bound.
+fn too_long(raw: &httparse::Request<'_, '_>, window: &[u8]) -> Error {
+    match (raw.method, raw.path) {
+        (None, _) if window.iter().all(|b| matches!(b, b'\r' | b'\n')) => Error::RequestLine,
+        (None, _) => Error::MethodTooLong,
+        (Some(_), None) => Error::TargetTooLong,
+        (Some(_), Some(_)) => Error::HeadTooLong,
     }
 }
 
@@ -151,7 +160,10 @@ fn refuse(fault: httparse::Error, window: &[u8]) -> Error {
 /// it that has come.
 fn is_http2_preface(window: &[u8]) -> bool {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    window.iter().zip(PREFACE).all(|(byte, known)| byte == known)
+    window
+        .iter()
+        .zip(PREFACE)
+        .all(|(byte, known)| byte == known)
 }
 
 /// Whether the first line has the form of a request line whose version is some `HTTP/d.d`.
@@ -175,6 +187,9 @@ fn read<'b>(raw: &httparse::Request<'_, 'b>, head: &'b [u8]) -> Result<Request<'
     let (Some(method), Some(target), Some(minor)) = (raw.method, raw.path, raw.version) else {
         return Err(Error::RequestLine);
     };
+    if method.len() > METHOD_BYTES_MAX {
+        return Err(Error::MethodTooLong);
+    }
     let version = match minor {
         0 => Version::Http10,
         _ => Version::Http11,
@@ -241,10 +256,10 @@ impl<'b> Fields<'b> {
             4 if is("host") => self.host(value)?,
             5 if is("range") => set(&mut self.range, value),
             6 if is("expect") => self.expect(value)?,
-            8 if is("if-match") => set(&mut self.if_match, value),
+            8 if is("if-match") => set_list(&mut self.if_match, value),
             8 if is("if-range") => set(&mut self.if_range, value),
             10 if is("connection") => self.connection(value),
-            13 if is("if-none-match") => set(&mut self.if_none_match, value),
+            13 if is("if-none-match") => set_list(&mut self.if_none_match, value),
             14 if is("content-length") => self.framing.content_length(value)?,
             17 if is("transfer-encoding") => self.framing.transfer_encoding(value)?,
             17 if is("if-modified-since") => set(&mut self.if_modified_since, value),
@@ -284,6 +299,13 @@ impl<'b> Fields<'b> {
     }
 }
 
+/// Keeps a value that may stand there once. Of two, another reader could take the other one:
+/// neither counts, which for all these fields an empty value says.
 fn set<'b>(slot: &mut Option<&'b [u8]>, value: &'b [u8]) {
+    *slot = Some(if slot.is_none() { value } else { b"" });
+}
+
+/// Keeps the first value of a list that may go on in further lines.
+fn set_list<'b>(slot: &mut Option<&'b [u8]>, value: &'b [u8]) {
     slot.get_or_insert(value);
 }

@@ -1,7 +1,7 @@
 //! Which bytes to send, and whether to send any.
 
 use weir_http::conditional::{Outcome, Validators, evaluate};
-use weir_http::range::{ByteRange, OPEN_END, Resolved, requested};
+use weir_http::range::{ByteRange, Growing, OPEN_END, Resolved, requested, requested_growing};
 use weir_http::{Parsed, Request, request};
 
 const MODIFIED: u64 = 784_111_777;
@@ -100,16 +100,53 @@ fn cuts_to_the_length() {
 }
 
 #[test]
-fn an_open_end_is_recognised() {
+fn a_growing_representation_has_no_length_yet() {
+    let part = |first, last| Growing::Part { first, last };
+    let open = |first, last| Growing::Open { first, last };
+    for (value, available, want) in [
+        ("bytes=0-", 10, part(0, 9)),
+        ("bytes=0-3", 10, part(0, 3)),
+        ("bytes=5-20", 10, part(5, 9)),
+        ("bytes=10-", 10, Growing::Unsatisfiable),
+        ("bytes=10-20", 10, Growing::Unsatisfiable),
+        ("bytes=0-", 0, Growing::Unsatisfiable),
+        ("bytes=-5", 10, Growing::Whole),
+        // The values of LL-HLS and of RFC 8673's own examples.
+        ("bytes=7-9007199254740991", 10, open(7, OPEN_END)),
+        ("bytes=7-999999999999", 10, open(7, 999_999_999_999)),
+        ("bytes=10-9007199254740991", 10, open(10, OPEN_END)),
+        ("bytes=0-9007199254740991", 0, open(0, OPEN_END)),
+        ("bytes=11-9007199254740991", 10, Growing::Unsatisfiable),
+        ("bytes=7-549755813888", 10, open(7, 1 << 39)),
+        ("bytes=7-549755813887", 10, part(7, 9)),
+        ("bytes=7-18446744073709551614", 10, open(7, u64::MAX - 1)),
+        ("bytes=7-18446744073709551615", 10, part(7, 9)),
+        ("bytes=7-99999999999999999999999999", 10, part(7, 9)),
+    ] {
+        let range = ByteRange::parse(value.as_bytes()).unwrap();
+        assert_eq!(range.resolve_growing(available), want, "{value}");
+    }
+    // Once it has grown, an open end is an end like any other.
     let open = ByteRange::parse(b"bytes=7-9007199254740991").unwrap();
-    assert_eq!(open.open_ended(), Some(7));
     assert_eq!(open.resolve(10), Resolved::Part { first: 7, last: 9 });
-    assert_eq!(ByteRange::From(7).open_ended(), None);
-    let near = ByteRange::FromTo {
-        first: 7,
-        last: OPEN_END - 1,
-    };
-    assert_eq!(near.open_ended(), None);
+}
+
+#[test]
+fn a_growing_representation_tells_its_length_to_head() {
+    for (method, growing, grown) in [
+        ("GET", true, true),
+        ("HEAD", true, false),
+        ("POST", false, false),
+    ] {
+        with_request(method, &["Range: bytes=0-"], |request| {
+            assert_eq!(
+                requested_growing(request, None).is_some(),
+                growing,
+                "{method}"
+            );
+            assert_eq!(requested(request, None).is_some(), grown, "{method}");
+        });
+    }
 }
 
 #[test]
@@ -135,6 +172,31 @@ fn a_range_counts_in_get_and_while_the_tag_is_the_same() {
         Some("\"a\""),
         &[range, &format!("If-Range: {AT}")]
     ));
+}
+
+#[test]
+fn what_may_stand_once_has_no_meaning_twice() {
+    let twice = |line: &str| [line.to_owned(), line.to_owned()];
+    for line in [
+        "Range: bytes=0-1",
+        &format!("If-Modified-Since: {AFTER}"),
+        &format!("If-Unmodified-Since: {BEFORE}"),
+    ] {
+        let lines = twice(line);
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        assert_eq!(
+            outcome("GET", Some("\"a\""), &lines),
+            Outcome::Proceed,
+            "{line}"
+        );
+        with_request("GET", &lines, |r| {
+            assert_eq!(requested(r, Some("\"a\"")), None)
+        });
+    }
+    let lines = ["Range: bytes=0-1", "If-Range: \"a\"", "If-Range: \"a\""];
+    with_request("GET", &lines, |r| {
+        assert_eq!(requested(r, Some("\"a\"")), None)
+    });
 }
 
 #[test]
