@@ -153,6 +153,12 @@ impl Driver {
         match std::mem::replace(&mut operation.state, State::Done(result)) {
             State::InFlight(waker) => effects.extend(waker.map(Effect::Wake)),
             State::Orphan => effects.extend(self.ops.remove(key).map(Effect::Release)),
+            State::Parked(len) => {
+                effects.extend(self.ops.remove(key).map(Effect::Release));
+                if let Some(stream) = stream {
+                    self.on_parked_send(stream, result, len);
+                }
+            }
             State::Done(_) => {}
         }
         if let Some(stream) = stream {
@@ -217,6 +223,26 @@ impl Local {
         }
     }
 
+    /// Starts the send of a stream that is parked: nobody awaits it.
+    ///
+    /// # Errors
+    /// As [`Local::submit`].
+    ///
+    /// # Safety
+    /// As [`Local::submit`].
+    pub(crate) unsafe fn submit_parked(
+        self: &Rc<Self>,
+        entry: squeue::Entry,
+        keep: Keep,
+        stream: Key,
+        len: usize,
+    ) -> io::Result<()> {
+        // SAFETY: as the caller says.
+        let operation = unsafe { self.submit(entry, keep, None, Some(stream)) }?;
+        operation.leave(State::Parked(len));
+        Ok(())
+    }
+
     /// Hands a gather descriptor back for reuse.
     pub(crate) fn recycle(&self, mut gather: Box<Gather>) {
         // Drops the buffers before the driver is borrowed.
@@ -233,7 +259,10 @@ impl Local {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Wake(waker) => waker.wake(),
-                Effect::Release(operation) => drop(operation),
+                Effect::Release(operation) => match operation.keep {
+                    Keep::Gather(gather) => self.recycle(gather),
+                    keep => drop(keep),
+                },
             }
         }
     }

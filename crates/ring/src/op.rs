@@ -99,6 +99,11 @@ impl Gather {
         self.bufs.is_empty()
     }
 
+    /// Bytes in all buffers.
+    pub(crate) fn len(&self) -> usize {
+        self.bufs.iter().map(Bytes::len).sum()
+    }
+
     /// Empties it for reuse; false when it grew too large to keep.
     pub(crate) fn recycle(&mut self) -> bool {
         self.bufs.clear();
@@ -154,6 +159,8 @@ pub(crate) enum State {
     InFlight(Option<Waker>),
     /// The kernel has it; the future was dropped.
     Orphan,
+    /// The kernel has it: the send of so many bytes on a parked stream.
+    Parked(usize),
     /// Complete, not yet read by its future.
     Done(i32),
 }
@@ -188,6 +195,17 @@ impl InFlight {
     }
 }
 
+impl InFlight {
+    /// Lets the operation go on without its future, in a state that its completion meets. It was
+    /// submitted in this turn, so it cannot be complete yet.
+    pub(crate) fn leave(mut self, state: State) {
+        self.done = true;
+        if let Some(operation) = self.local.driver.borrow_mut().ops.get_mut(self.key) {
+            operation.state = state;
+        }
+    }
+}
+
 impl Future for InFlight {
     type Output = (i32, Keep);
 
@@ -213,7 +231,7 @@ impl Future for InFlight {
                 let keep = operation.map_or(Keep::Nothing, |operation| operation.keep);
                 Poll::Ready((result, keep))
             }
-            State::Orphan => Poll::Pending,
+            State::Orphan | State::Parked(_) => Poll::Pending,
         }
     }
 }

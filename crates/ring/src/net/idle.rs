@@ -1,14 +1,19 @@
 //! Idle streams: parked without a task, with a receive armed and a coarse deadline.
 
+use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
+
+use bytes::Bytes;
+use socket2::SockRef;
 
 use crate::driver::Driver;
 use crate::limits;
 use crate::local::Local;
 use crate::net::TcpStream;
-use crate::net::state::{End, NONE, READY, StreamState, TIMED};
+use crate::net::send;
+use crate::net::state::{BROKEN, End, NONE, READY, SENDING, StreamState, TIMED};
 use crate::slab::{Key, Slab};
 
 /// What ended the rest of a parked stream.
@@ -20,7 +25,7 @@ pub enum Readiness {
     Eof,
     /// The connection failed; `recv` gives the error.
     Failed,
-    /// The deadline passed.
+    /// The deadline passed. If a send was under way, the connection is shut down.
     TimedOut,
 }
 
@@ -41,8 +46,28 @@ impl TcpStream {
         deadline: Option<Instant>,
         wake: impl FnOnce(TcpStream, Readiness) + 'static,
     ) {
+        self.park(deadline, Box::new(wake));
+    }
+
+    /// Sends all of `bufs` and parks the stream meanwhile and after, as
+    /// [`TcpStream::when_readable`] does: no task waits for the send. `wake` runs once all is sent
+    /// and there is news, or when the send fails or the deadline passes.
+    ///
+    /// The send has no deadline of its own, so what a slow peer may hold is for the caller to
+    /// bound: the buffers live until they are sent.
+    pub fn send_and_park(
+        self,
+        bufs: impl IntoIterator<Item = Bytes>,
+        deadline: Option<Instant>,
+        wake: impl FnOnce(TcpStream, Readiness) + 'static,
+    ) {
+        // A stream that cannot send has ended for its peer: `wake` is told so at once.
+        send::parked(&self, bufs);
+        self.park(deadline, Box::new(wake));
+    }
+
+    fn park(self, deadline: Option<Instant>, wake: Parked) {
         let (local, key) = self.into_parts();
-        let wake: Parked = Box::new(wake);
         let mut driver = local.driver.borrow_mut();
         let stopped = driver.queue.is_none();
         let Some(stream) = driver.streams.get_mut(key).filter(|_| !stopped) else {
@@ -52,7 +77,7 @@ impl TcpStream {
         };
         stream.waker = None;
         stream.parked = Some(wake);
-        if stream.has_news() {
+        if stream.has_news() && !stream.has(SENDING) {
             driver.announce(key);
             return;
         }
@@ -73,6 +98,28 @@ impl Driver {
         if !stream.has(READY) {
             stream.set(READY);
             self.ready.push_back(key);
+        }
+    }
+
+    /// The send of a parked stream ended.
+    pub(crate) fn on_parked_send(&mut self, key: Key, result: i32, len: usize) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        stream.clear(SENDING);
+        if usize::try_from(result) != Ok(len) {
+            // A partial count means that the peer is gone.
+            let errno = if result < 0 { -result } else { libc::EPIPE };
+            stream.set(BROKEN);
+            stream.end = End::Failed(errno);
+        }
+        if stream.parked.is_none() {
+            return;
+        }
+        if stream.has_news() {
+            self.announce(key);
+        } else {
+            self.arm_receive(key);
         }
     }
 
@@ -108,6 +155,11 @@ impl Driver {
                 continue;
             };
             let readiness = match stream.end {
+                _ if stream.has(SENDING) => {
+                    self.give_up_sending(key);
+                    Readiness::TimedOut
+                }
+                _ if stream.has(BROKEN) => Readiness::Failed,
                 _ if stream.queued > 0 => Readiness::Data,
                 End::Eof => Readiness::Eof,
                 End::Failed(_) => Readiness::Failed,
@@ -116,6 +168,15 @@ impl Driver {
             return Some((key, parked, readiness));
         }
         None
+    }
+
+    /// The peer took nothing for too long: the shutdown ends the send that the kernel holds.
+    fn give_up_sending(&mut self, key: Key) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.set(BROKEN);
+            stream.end = End::Failed(libc::ETIMEDOUT);
+            let _ = SockRef::from(&stream.fd).shutdown(Shutdown::Both);
+        }
     }
 }
 

@@ -146,6 +146,77 @@ async fn send_gather(stream: &TcpStream, mut gather: Box<Gather>) -> io::Result<
     Ok(())
 }
 
+/// Starts the send of a stream that is about to be parked. What cannot be sent breaks the stream.
+pub(crate) fn parked(stream: &TcpStream, bufs: impl IntoIterator<Item = Bytes>) {
+    let local = stream.local();
+    let mut gather = local.driver.borrow_mut().gather();
+    gather.fill(bufs);
+    if gather.is_empty() {
+        local.recycle(gather);
+        return;
+    }
+    let Ok(sending) = Sending::begin(stream) else {
+        local.recycle(gather);
+        return;
+    };
+    if !gather.describe() {
+        // More than one operation takes: not what parked sends are for. Dropping `sending` breaks
+        // the stream.
+        return;
+    }
+    let len = gather.len();
+    let entry = opcode::SendMsg::new(types::Fd(sending.fd), gather.header())
+        .flags(FLAGS as u32)
+        .build();
+    let keep = Keep::Gather(gather);
+    // SAFETY: the entry points to the header in the box, which points to the list it owns, which
+    // points to the buffers it owns.
+    if unsafe { local.submit_parked(entry, keep, stream.key(), len) }.is_ok() {
+        // The completion clears the mark.
+        std::mem::forget(sending);
+    }
+}
+
+/// Sends what the socket takes now, by one call of send(2); the rest is the caller's.
+pub(crate) fn try_bytes(stream: &TcpStream, data: &[u8], more: bool) -> io::Result<usize> {
+    let sending = Sending::begin(stream)?;
+    let more = if more { libc::MSG_MORE } else { 0 };
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more;
+    // SAFETY: the descriptor is the stream's, and the bytes live for the duration of the call.
+    let sent = unsafe { libc::send(sending.fd, data.as_ptr().cast(), data.len(), flags) };
+    let sent = taken(usize::try_from(sent).map_err(|_| io::Error::last_os_error()))?;
+    sending.finish();
+    Ok(sent)
+}
+
+/// Sends what the socket takes now of a file, by one call of sendfile(2).
+pub(crate) fn try_file(stream: &TcpStream, file: &File, at: u64, len: u64) -> io::Result<u64> {
+    let sending = Sending::begin(stream)?;
+    let sent = taken(sendfile(
+        sending.fd,
+        file,
+        at,
+        len.min(limits::SENDFILE_PER_POLL),
+    ))?;
+    sending.finish();
+    Ok(sent)
+}
+
+/// A socket that takes nothing now took nothing.
+fn taken<T: Default>(result: io::Result<T>) -> io::Result<T> {
+    match result {
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            ) =>
+        {
+            Ok(T::default())
+        }
+        result => result,
+    }
+}
+
 pub(crate) async fn file(
     stream: &TcpStream,
     file: &File,

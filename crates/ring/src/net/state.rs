@@ -357,7 +357,9 @@ impl Driver {
             return;
         };
         if stream.parked.is_some() {
-            if stream.has_news() {
+            if stream.has(SENDING) {
+                // Told when the send is over: what came meanwhile is the next request.
+            } else if stream.has_news() {
                 self.announce(key);
             } else if !stream.has(ARMED | STARVED) {
                 self.arm_receive(key);

@@ -145,6 +145,48 @@ impl TcpStream {
         send::file(self, file, offset, len).await
     }
 
+    /// Sends what the socket takes now, without the ring, and returns how much: 0 when it is full.
+    /// With `more`, the kernel may hold the last, partial packet back (`MSG_MORE`).
+    ///
+    /// # Errors
+    /// Those of send(2), which break the stream; `BrokenPipe` on a broken stream.
+    pub fn try_send(&mut self, data: &[u8], more: bool) -> io::Result<usize> {
+        send::try_bytes(self, data, more)
+    }
+
+    /// Sends what the socket takes now of `len` bytes of `file` from `offset`, at most
+    /// [`crate::limits::SENDFILE_PER_POLL`], and returns how much. 0 means that the socket is full,
+    /// or that the file ends there. It waits for the disk where a page is not cached.
+    ///
+    /// # Errors
+    /// Those of sendfile(2), which break the stream; `BrokenPipe` on a broken stream.
+    pub fn try_sendfile(
+        &mut self,
+        file: &crate::fs::File,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<u64> {
+        send::try_file(self, file, offset, len)
+    }
+
+    /// Ends our side, reads the peer's to its end for at most `wait` and `bytes_max`, and closes:
+    /// bytes that were never read would turn the close into a reset, which can take the last answer
+    /// with it.
+    pub async fn linger(mut self, wait: std::time::Duration, bytes_max: usize) {
+        if self.shutdown(Shutdown::Write).is_ok() {
+            let read_over = async {
+                let mut read = 0;
+                while read < bytes_max
+                    && let Ok(Some(bytes)) = self.recv().await
+                {
+                    read += bytes.len();
+                }
+            };
+            let _ = crate::timeout(wait, read_over).await;
+        }
+        self.close().await;
+    }
+
     /// Both directions, for use at the same time within one task.
     pub fn split(&mut self) -> (RecvHalf<'_>, SendHalf<'_>) {
         (RecvHalf { stream: self }, SendHalf { stream: self })
