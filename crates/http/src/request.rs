@@ -127,6 +127,13 @@ pub fn parse(buf: &[u8]) -> Result<Parsed<Request<'_>>, Error> {
         }
         Ok(httparse::Status::Partial) if buf.len() < HEAD_BYTES_MAX => Ok(Parsed::NeedMore),
         Ok(httparse::Status::Partial) => Err(too_long(&raw, window)),
+        Err(httparse::Error::Version) if is_http2_preface(window) => Err(Error::Http2Preface),
+        // So far it is no version of ours, and maybe none at all: the answers differ.
+        Err(httparse::Error::Version)
+            if buf.len() < HEAD_BYTES_MAX && version(window) == Some(VersionWord::Begun) =>
+        {
+            Ok(Parsed::NeedMore)
+        }
         Err(fault) => Err(refuse(fault, window)),
     }
 }
@@ -148,10 +155,9 @@ fn refuse(fault: httparse::Error, window: &[u8]) -> Error {
         httparse::Error::HeaderValue => Error::HeaderValue,
         httparse::Error::NewLine => Error::LineEnd,
         httparse::Error::TooManyHeaders => Error::TooManyHeaders,
-        httparse::Error::Version if is_http2_preface(window) => Error::Http2Preface,
-        // A second space in the line ends up here too, which is a malformed line and not
+        // A second space in the line ends up there too, which is a malformed line and not
         // another version.
-        httparse::Error::Version if names_a_version(window) => Error::Version,
+        httparse::Error::Version if version(window).is_some() => Error::Version,
         _ => Error::RequestLine,
     }
 }
@@ -166,20 +172,36 @@ fn is_http2_preface(window: &[u8]) -> bool {
         .all(|(byte, known)| byte == known)
 }
 
-/// Whether the first line has the form of a request line whose version is some `HTTP/d.d`.
-fn names_a_version(window: &[u8]) -> bool {
-    let line = window
-        .split(|&b| b == b'\n')
-        .map(<[u8]>::trim_ascii_end)
-        .find(|line| !line.is_empty())
-        .unwrap_or_default();
+/// The third and last word of a request line.
+#[derive(PartialEq, Eq)]
+enum VersionWord {
+    /// It has the form `HTTP/d.d`.
+    Whole,
+    /// It can still get that form: the line goes on.
+    Begun,
+}
+
+/// What the first line has for a version; `None` if it has not the form of a request line.
+fn version(window: &[u8]) -> Option<VersionWord> {
+    let mut lines = window.split_inclusive(|&b| b == b'\n');
+    let line = lines.find(|line| !line.trim_ascii_end().is_empty())?;
     let mut words = line.split(|&b| b == b' ').skip(2);
-    match (words.next(), words.next()) {
-        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None) => {
-            major.is_ascii_digit() && minor.is_ascii_digit()
-        }
-        _ => false,
+    let (word, None) = (words.next()?, words.next()) else {
+        return None;
+    };
+    let fits = |(&byte, &form): (&u8, &u8)| match form {
+        b'd' => byte.is_ascii_digit(),
+        _ => byte == form,
+    };
+    const FORM: &[u8] = b"HTTP/d.d\r\n";
+    if word.len() > FORM.len() || !word.iter().zip(FORM).all(fits) {
+        return None;
     }
+    Some(if word.len() == FORM.len() {
+        VersionWord::Whole
+    } else {
+        VersionWord::Begun
+    })
 }
 
 /// Makes a request of a head that is well-formed line by line.

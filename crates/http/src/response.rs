@@ -96,8 +96,8 @@ impl<'b, B: BufMut> Head<'b, B> {
         self.raw(CORS)
     }
 
-    /// As [`Head::cors`], for a stream whose sites may be restricted. `Vary: Origin` comes
-    /// with any restriction; do not write another `Vary` field's worth of `Origin`.
+    /// As [`Head::cors`], for a stream whose sites may be restricted, which puts `Vary: Origin`
+    /// into every answer. [`Head::vary`] may name other fields in a line of its own.
     pub fn cors_for(self, cors: Cors<'_>) -> Self {
         match cors {
             Cors::Any => self.raw(CORS),

@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 use weir_http::client::{self, Response};
-use weir_http::{BodyLength, Error, Head, HttpDate, Parsed, Status, Version};
+use weir_http::range::OPEN_END;
+use weir_http::{BodyLength, Cors, Error, Head, HttpDate, Parsed, Status, Version};
 
 fn date() -> HttpDate {
     HttpDate::from_unix(784_111_777)
@@ -41,6 +42,46 @@ fn writes_a_media_answer_byte_by_byte() {
          Access-Control-Expose-Headers: Content-Length, Content-Range, Date, Age, ETag\r\n\
          \r\n"
     );
+}
+
+#[test]
+fn tells_browsers_which_sites_may_read() {
+    const EXPOSED: &str =
+        "Access-Control-Expose-Headers: Content-Length, Content-Range, Date, Age, ETag\r\n";
+    for (cors, want) in [
+        (
+            Cors::Any,
+            format!("Access-Control-Allow-Origin: *\r\n{EXPOSED}"),
+        ),
+        (
+            Cors::Only("https://a.example"),
+            format!("Access-Control-Allow-Origin: https://a.example\r\nVary: Origin\r\n{EXPOSED}"),
+        ),
+        (Cors::Closed, "Vary: Origin\r\n".to_owned()),
+    ] {
+        for status in [Status::Ok, Status::NotModified, Status::NotFound] {
+            let mut out = Vec::new();
+            Head::start(&mut out, status, &date()).cors_for(cors).end();
+            let lines = format!(
+                "{}Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n{want}\r\n",
+                status.line()
+            );
+            assert_eq!(String::from_utf8(out).unwrap(), lines);
+        }
+    }
+}
+
+#[test]
+fn writes_a_head_that_grows() {
+    let mut out = Vec::new();
+    Head::start(&mut out, Status::PartialContent, &date())
+        .chunked()
+        .content_range(1_230_000, OPEN_END, None)
+        .end();
+    let head = answer(&out);
+    assert_eq!(head.body, Some(BodyLength::Chunked));
+    let range = head.headers.first("content-range");
+    assert_eq!(range, Some(&b"bytes 1230000-9007199254740991/*"[..]));
 }
 
 #[test]
