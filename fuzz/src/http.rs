@@ -1,12 +1,16 @@
-//! HTTP: heads of both directions, bodies, targets.
+//! HTTP: heads of both directions, bodies, targets, and fields with a grammar of their own.
 
 use crate::input::{Random, pieces};
+use std::net::IpAddr;
 use weir_http::body::{Decoded, Decoder, Drain};
 use weir_http::conditional::{Validators, evaluate};
-use weir_http::limits::{HEAD_BYTES_MAX, TARGET_BYTES_MAX};
-use weir_http::range::Resolved;
+use weir_http::forwarded::{self, Field};
+use weir_http::limits::{HEAD_BYTES_MAX, OPEN_END_MIN, PROXY_V2_BYTES_MAX, TARGET_BYTES_MAX};
+use weir_http::log::{Entry, Line};
+use weir_http::range::{Growing, Resolved};
 use weir_http::target::{Path, Query};
-use weir_http::{BodyLength, ByteRange, Error, Headers, Parsed, Request, client, date, range};
+use weir_http::{BodyLength, ByteRange, Cors, Encoding, Error, Headers, Network, Origins, Parsed};
+use weir_http::{Request, client, date, encoding, proxy, range};
 use weir_media::StreamName;
 
 /// Prefixes of an input that are tried.
@@ -35,6 +39,201 @@ pub fn request(data: &[u8]) {
             is_safe(&path);
         }
         let _ = Query::new(head.query).first("token");
+        sites(&head);
+        logged(&head);
+    }
+}
+
+/// The sites of a request: what a browser is told to let in is what asked, and was allowed.
+fn sites(head: &Request<'_>) {
+    let Ok(origins) = Origins::parse(["https://site.example", "*.example"]) else {
+        panic!("these are patterns");
+    };
+    let value = head.headers.first("origin");
+    match origins.cors(value) {
+        Cors::Only(origin) => {
+            assert_eq!(Some(origin.as_bytes()), value);
+            assert!(origins.allows_origin(origin.as_bytes()));
+            assert!(origins.allows_referer(format!("{origin}/\n?#").as_bytes()));
+            assert!(origin.bytes().all(|b| b.is_ascii_graphic()));
+        }
+        Cors::Closed => {}
+        Cors::Any => panic!("not any site is allowed"),
+    }
+    for (_, value) in head.headers.iter() {
+        let _ = origins.allows_referer(value);
+    }
+}
+
+/// The log lines of a request: one each, that nothing sent can break out of.
+fn logged(head: &Request<'_>) {
+    let entry = Entry {
+        client: IpAddr::from([192, 0, 2, 1]),
+        time_ms: 784_111_777_000,
+        line: Some(Line {
+            method: head.method.as_str(),
+            path: head.path,
+            query: head.query,
+            protocol: "HTTP/1.1",
+            host: head.host,
+        }),
+        status: 200,
+        body_bytes: 5,
+        duration_us: 120,
+        referer: head.headers.first("referer"),
+        user_agent: head.headers.first("user-agent"),
+        tls: false,
+    };
+    let (mut combined, mut json) = (String::new(), String::new());
+    entry.write_combined(&mut combined);
+    entry.write_json(&mut json);
+    for line in [&combined, &json] {
+        assert!(line.ends_with('\n') && !line.trim_end_matches('\n').contains(char::is_control));
+    }
+    assert!(combined.is_ascii() && combined.matches('"').count() == 6);
+    // A backslash and what it escapes are one; what is left are the quotes of the format,
+    // which open and close in turn, and braces outside them.
+    let (mut chars, mut quotes, mut depth) = (json.chars(), 0_u32, 0_i32);
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => assert!(chars.next().is_some_and(|c| "\"\\u".contains(c))),
+            '"' => quotes += 1,
+            '{' if quotes % 2 == 0 => depth += 1,
+            '}' if quotes % 2 == 0 => depth -= 1,
+            _ => {}
+        }
+    }
+    assert!(quotes % 2 == 0 && depth == 0);
+}
+
+/// A `Range` value: what is sent lies inside, however much is there, and a range that was
+/// read is read again from how it is written.
+pub fn range_value(data: &[u8]) {
+    let Some(range) = ByteRange::parse(data) else {
+        return;
+    };
+    let written = match range {
+        ByteRange::FromTo { first, last } => format!("bytes={first}-{last}"),
+        ByteRange::From(first) => format!("bytes={first}-"),
+        ByteRange::Suffix(bytes) => format!("bytes=-{bytes}"),
+    };
+    assert_eq!(ByteRange::parse(written.as_bytes()), Some(range));
+    let near = match range {
+        ByteRange::FromTo { first, last } => [first, last],
+        ByteRange::From(n) | ByteRange::Suffix(n) => [n, n],
+    };
+    let lengths = near
+        .iter()
+        .flat_map(|n| [n.saturating_sub(1), *n, n.saturating_add(1)]);
+    for length in lengths.chain([0, 1, u64::MAX]) {
+        if let Resolved::Part { first, last } = range.resolve(length) {
+            assert!(first <= last && last < length);
+        }
+        match range.resolve_growing(length) {
+            Growing::Part { first, last } => assert!(first <= last && last < length),
+            Growing::Open { first, last } => {
+                assert!(first <= length && last >= OPEN_END_MIN);
+                assert_eq!(range, ByteRange::FromTo { first, last });
+            }
+            Growing::Whole | Growing::Unsatisfiable => {}
+        }
+    }
+}
+
+/// A PROXY header: one verdict however it was cut, within its bounds, and an address that
+/// is read again from the line that says it.
+pub fn proxy_header(data: &[u8]) {
+    let whole = proxy::parse(data);
+    for cut in 0..data.len().min(PROXY_V2_BYTES_MAX + 1) {
+        match proxy::parse(&data[..cut]) {
+            Ok(proxy::Parsed::NeedMore) => assert!(cut < PROXY_V2_BYTES_MAX),
+            Ok(header) => assert_eq!(Ok(header), whole),
+            Err(_) => assert!(whole.is_err()),
+        }
+    }
+    let Ok(proxy::Parsed::Header { len, source }) = whole else {
+        return;
+    };
+    assert!(len <= data.len() && len <= PROXY_V2_BYTES_MAX);
+    let Some(source) = source else {
+        return;
+    };
+    let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
+    let (ip, port) = (source.ip(), source.port());
+    let line = format!("PROXY {family} {ip} {ip} {port} {port}\r\n");
+    let again = proxy::Parsed::Header {
+        len: line.len(),
+        source: Some(source),
+    };
+    assert_eq!(proxy::parse(line.as_bytes()), Ok(again));
+}
+
+/// What proxies say of the client. What a trusted one adds behind anything is believed, and
+/// a stranger never is.
+pub fn forwarded_fields(data: &[u8]) {
+    // A field value has no control characters: the head's parser refuses them.
+    let value: Vec<u8> = data
+        .iter()
+        .map(|b| if b.is_ascii_control() { b' ' } else { *b })
+        .collect();
+    let [proxy, stranger] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([192, 0, 2, 1])];
+    let trusted = [network("10.0.0.0/8"), network("2001:db8::/32")];
+    for (field, name, last) in [
+        (Field::XForwardedFor, "X-Forwarded-For", "192.0.2.1"),
+        (
+            Field::Forwarded,
+            "Forwarded",
+            "for=192.0.2.1;host=\"a,b;c\"",
+        ),
+    ] {
+        let lines = |value: &[u8]| {
+            let start = format!("GET / HTTP/1.1\r\nHost: h\r\n{name}:").into_bytes();
+            [&start, value, b"\r\n\r\n"].concat()
+        };
+        let client = |value: &[u8], peer| {
+            let bytes = lines(value);
+            match weir_http::request::parse(&bytes) {
+                Ok(Parsed::Head { head, .. }) => {
+                    Some(forwarded::client(head.headers, field, peer, &trusted))
+                }
+                _ => None,
+            }
+        };
+        if let Some(client) = client(&value, proxy) {
+            assert_eq!(client, client.to_canonical());
+        }
+        if let Some(client) = client(&value, stranger) {
+            assert_eq!(client, stranger);
+        }
+        let added = [&value[..], b", ", last.as_bytes()].concat();
+        if let Some(client) = client(&added, proxy) {
+            assert_eq!(client, stranger);
+        }
+    }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(network) = text.parse::<Network>()
+    {
+        assert_eq!(network.to_string().parse(), Ok(network));
+    }
+}
+
+fn network(text: &str) -> Network {
+    text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+/// An `Accept-Encoding` value: the choice is one that is there, and does not hang on how the
+/// elements are spread over lines.
+pub fn accept_encoding(data: &[u8]) {
+    let available = [Encoding::Zstd, Encoding::Br, Encoding::Gzip];
+    let chosen = encoding::choose([data], &available);
+    let lines = data.split(|&b| b == b',');
+    assert_eq!(encoding::choose(lines, &available), chosen);
+    assert_eq!(encoding::choose([data], &[]), Encoding::Identity);
+    if chosen != Encoding::Identity {
+        assert_eq!(encoding::choose([data], &[chosen]), chosen);
+        let name = chosen.as_str().as_bytes();
+        let ruled_out = [name, b";q=0,", data].concat();
+        assert_ne!(encoding::choose([&ruled_out[..]], &available), chosen);
     }
 }
 

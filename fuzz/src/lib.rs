@@ -11,7 +11,7 @@
 //! |---|---|
 //! | chunks, AMF, sessions of both ends, FLV | [`rtmp`], [`flv`] |
 //! | `avcC`, SPS, `AudioSpecificConfig`, ADTS, access units | [`codec`] |
-//! | heads, bodies, targets | [`http`] |
+//! | heads, bodies, targets, ranges, what proxies say | [`http`] |
 //! | what recovery reads of a log | [`store`] |
 //! | files and fragments | [`mp4`] |
 //! | playlists | [`playlist`] |
@@ -38,6 +38,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("flv", flv::file),
     ("hls_playlist", playlist::read),
     ("http_body", http::body),
+    ("http_encoding", http::accept_encoding),
+    ("http_forwarded", http::forwarded_fields),
+    ("http_proxy", http::proxy_header),
+    ("http_range", http::range_value),
     ("http_request", http::request),
     ("http_response", http::response),
     ("http_target", http::target),
