@@ -1,33 +1,27 @@
 //! What this crate counts.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use crate::reasons::{Closed, Happened, Refused};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
-
-/// Label of a reason; the values are fixed words of the code, never a peer's text.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Reason {
-    /// Why.
-    pub reason: &'static str,
-}
+use std::hash::Hash;
 
 /// Counters of all workers. Cloning shares them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Counters {
     /// RTMP connections that are open.
     pub connections: Gauge,
     /// RTMP connections accepted.
     pub accepted: Counter,
     /// RTMP connections ended for a fault, by reason.
-    pub closed: Family<Reason, Counter>,
+    pub closed: Family<Closed, Counter>,
     /// Bytes received over RTMP.
     pub received: Counter,
     /// Publish sessions begun.
     pub published: Counter,
     /// Publish requests refused, by reason.
-    pub refused: Family<Reason, Counter>,
+    pub refused: Family<Refused, Counter>,
     /// Sessions moved to the worker that owns their stream.
     pub moved: Counter,
     /// Streams with a broadcast, in grace included.
@@ -35,7 +29,7 @@ pub struct Counters {
     /// Frames taken from publishers.
     pub frames: Counter,
     /// Things that happened to streams (repairs, forced cuts, missing keyframes, …).
-    pub events: Family<Reason, Counter>,
+    pub events: Family<Happened, Counter>,
     /// Segments closed, all tracks.
     pub segments: Counter,
 }
@@ -98,15 +92,68 @@ impl Counters {
         );
     }
 
-    pub(crate) fn refuse(&self, reason: &'static str) {
-        self.refused.get_or_create(&Reason { reason }).inc();
+    pub(crate) fn refuse(&self, reason: Refused) {
+        self.refused.get_or_create(&reason).inc();
     }
 
-    pub(crate) fn event(&self, reason: &'static str) {
-        self.events.get_or_create(&Reason { reason }).inc();
+    pub(crate) fn event(&self, reason: Happened) {
+        self.events.get_or_create(&reason).inc();
     }
 
-    pub(crate) fn close(&self, reason: &'static str) {
-        self.closed.get_or_create(&Reason { reason }).inc();
+    pub(crate) fn close(&self, reason: Closed) {
+        self.closed.get_or_create(&reason).inc();
+    }
+}
+
+impl Default for Counters {
+    /// All at zero, each reason too.
+    fn default() -> Self {
+        Self {
+            connections: Gauge::default(),
+            accepted: Counter::default(),
+            closed: at_zero(Closed::ALL),
+            received: Counter::default(),
+            published: Counter::default(),
+            refused: at_zero(Refused::ALL),
+            moved: Counter::default(),
+            streams: Gauge::default(),
+            frames: Counter::default(),
+            events: at_zero(Happened::ALL),
+            segments: Counter::default(),
+        }
+    }
+}
+
+/// A family with a counter for each of `reasons`.
+fn at_zero<R: Copy + Eq + Hash>(reasons: &[R]) -> Family<R, Counter> {
+    let family = Family::<R, Counter>::default();
+    for reason in reasons {
+        drop(family.get_or_create(reason));
+    }
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_there_before_its_first_event() {
+        let (counters, mut registry) = (Counters::default(), Registry::with_prefix("weir"));
+        counters.register(&mut registry);
+        counters.refuse(Refused::Key);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "weir_rtmp_closed_total{reason=\"config_rate\"} 0",
+            "weir_publish_refused_total{reason=\"key\"} 1",
+            "weir_publish_refused_total{reason=\"rate\"} 0",
+            "weir_stream_events_total{reason=\"forced_cut\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line:?} is not in {text}");
+        }
+        let labelled = text.lines().filter(|l| l.contains("{reason=")).count();
+        let known = Closed::ALL.len() + Refused::ALL.len() + Happened::ALL.len();
+        assert_eq!(labelled, known, "the words of each are different");
     }
 }

@@ -19,9 +19,12 @@ mod counters;
 mod events;
 pub mod limits;
 mod owners;
+mod reasons;
+mod refusals;
 mod session;
 mod stream;
 mod worker;
 
 pub use counters::Counters;
+pub use reasons::{Closed, Happened, Refused};
 pub use worker::{Handoff, Live, Shared};

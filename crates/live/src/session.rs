@@ -7,6 +7,7 @@ use crate::limits::{
     CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, RECEIVE_BATCH_MAX, SEND_WAIT,
     TRANSMIT_BATCH_MAX,
 };
+use crate::reasons::{Closed, Happened, Refused};
 use crate::stream::Lease;
 use crate::worker::Live;
 use bytes::Bytes;
@@ -54,7 +55,7 @@ enum End {
     /// It goes on at another worker.
     Moved,
     /// It was at fault, or the network was.
-    Fault(&'static str, String),
+    Fault(Closed, String),
 }
 
 struct Session {
@@ -202,9 +203,11 @@ impl Session {
             Err(_elapsed) => self.machine.handle_timeout(clock::now().mono),
             Ok(Ok(Some(bytes))) => self.take(&bytes, stream),
             Ok(Ok(None)) => return Some(End::Closed),
-            Ok(Err(e)) => return Some(End::Fault("socket", e.to_string())),
+            Ok(Err(e)) => return Some(End::Fault(Closed::Socket, e.to_string())),
         };
-        handled.err().map(|e| End::Fault("protocol", e.to_string()))
+        handled
+            .err()
+            .map(|e| End::Fault(Closed::Protocol, e.to_string()))
     }
 
     /// Feeds what came, and what else is there already: a picture often comes in several
@@ -264,9 +267,9 @@ impl Session {
             Ok(name) => Some(name),
             Err(refusal) => {
                 let (reason, answer) = match &refusal {
-                    AuthRefusal::BadKey => ("key", Refusal::BadName),
-                    AuthRefusal::BadName(_) => ("name", Refusal::BadName),
-                    _ => ("denied", Refusal::Denied),
+                    AuthRefusal::BadKey => (Refused::Key, Refusal::BadName),
+                    AuthRefusal::BadName(_) => (Refused::Name, Refusal::BadName),
+                    _ => (Refused::Denied, Refusal::Denied),
                 };
                 self.refuse(stream_id, reason, answer, &refusal);
                 None
@@ -274,13 +277,7 @@ impl Session {
         }
     }
 
-    fn refuse(
-        &mut self,
-        stream_id: u32,
-        reason: &'static str,
-        answer: Refusal,
-        why: &dyn fmt::Display,
-    ) {
+    fn refuse(&mut self, stream_id: u32, reason: Refused, answer: Refusal, why: &dyn fmt::Display) {
         self.live.shared().counters.refuse(reason);
         self.live.note_refusal(self.peer.ip());
         warn!(connection = self.connection, peer = %self.peer, "publish refused: {why}");
@@ -297,7 +294,7 @@ impl Session {
         let Some((owner, here)) = self.live.owner(&name) else {
             self.refuse(
                 stream_id,
-                "busy",
+                Refused::Busy,
                 Refusal::Rejected,
                 &"all workers are full",
             );
@@ -308,11 +305,14 @@ impl Session {
             return Ok(stream);
         }
         let Some(guard) = self.guard.take() else {
-            return Err(End::Fault("internal", "the session was moved twice".into()));
+            return Err(End::Fault(
+                Closed::Internal,
+                "the session was moved twice".into(),
+            ));
         };
         let socket = match stream.detach().await {
             Ok(socket) => socket,
-            Err(e) => return Err(End::Fault("socket", e.to_string())),
+            Err(e) => return Err(End::Fault(Closed::Socket, e.to_string())),
         };
         let placeholder = ServerConfig::new(Box::new([0; RANDOM_BYTES]));
         let placeholder = ServerSession::new(placeholder, clock::now().mono);
@@ -331,11 +331,11 @@ impl Session {
         };
         self.machine = back.machine;
         self.guard = Some(back.guard);
-        let stream =
-            TcpStream::attach(back.socket).map_err(|e| End::Fault("socket", e.to_string()))?;
+        let stream = TcpStream::attach(back.socket)
+            .map_err(|e| End::Fault(Closed::Socket, e.to_string()))?;
         self.refuse(
             stream_id,
-            "busy",
+            Refused::Busy,
             Refusal::Rejected,
             &"the stream's worker is busy",
         );
@@ -352,7 +352,7 @@ impl Session {
                 self.publishing = Some(lease);
                 self.machine.accept_publish(stream_id);
             }
-            Err(e) => self.refuse(stream_id, "store", Refusal::Rejected, &e),
+            Err(e) => self.refuse(stream_id, Refused::Store, Refusal::Rejected, &e),
         }
     }
 
@@ -382,7 +382,7 @@ impl Session {
             Event::Config(config) => {
                 if !self.config_changes.take(clock::now().mono) {
                     let why = "codec configuration changes more than once a second";
-                    return Err(End::Fault("config_rate", why.into()));
+                    return Err(End::Fault(Closed::ConfigRate, why.into()));
                 }
                 if let Some(lease) = &self.publishing {
                     info!(stream = %lease.name(), codec = config.codec_string(), "codec");
@@ -414,7 +414,7 @@ impl Session {
 
     /// Notes a fault that the connection survives; the machine ends it if there are many.
     fn fault(&self, fault: &dyn fmt::Display, offset: u64) {
-        self.live.shared().counters.event("fault");
+        self.live.shared().counters.event(Happened::Fault);
         warn!(connection = self.connection, peer = %self.peer, offset, "{fault}");
     }
 }
@@ -451,7 +451,10 @@ async fn send(stream: &mut TcpStream, answers: &mut Vec<Bytes>) -> Result<(), En
     let sent = weir_ring::timeout(SEND_WAIT, stream.send_vectored(std::mem::take(answers))).await;
     match sent {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(e)) => Err(End::Fault("socket", e.to_string())),
-        Err(_) => Err(End::Fault("stalled", "the peer takes no answers".into())),
+        Ok(Err(e)) => Err(End::Fault(Closed::Socket, e.to_string())),
+        Err(_) => Err(End::Fault(
+            Closed::Stalled,
+            "the peer takes no answers".into(),
+        )),
     }
 }

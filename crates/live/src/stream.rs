@@ -6,6 +6,7 @@ use crate::clock;
 use crate::counters::Counters;
 use crate::events;
 use crate::limits::EVENTS_LOGGED_BURST;
+use crate::reasons::Happened;
 use std::cell::RefCell;
 use std::rc::Rc;
 use tracing::{info, warn};
@@ -152,7 +153,7 @@ impl LiveStream {
         let Some(writer) = writer else { return };
         while let Some(output) = hub.poll_output() {
             if let Err(e) = self.pass_on(writer, output) {
-                self.counters.event("store_refused");
+                self.counters.event(Happened::StoreRefused);
                 warn!(stream = %self.name, "the log refuses: {e}");
             }
         }
@@ -250,8 +251,8 @@ impl LiveStream {
                 Ok(())
             }
             Output::Event(event) => {
-                let (name, text) = events::describe(&event);
-                self.counters.event(name);
+                let (what, text) = events::describe(&event);
+                self.counters.event(what);
                 if self.logged.borrow_mut().take(clock::now().mono) {
                     warn!(stream = %self.name, "{text}");
                 }

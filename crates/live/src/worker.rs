@@ -4,6 +4,8 @@ use crate::clock;
 use crate::counters::Counters;
 use crate::limits::{DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RESUME_WAIT, STREAM_TICK};
 use crate::owners::Owners;
+use crate::reasons::Refused;
+use crate::refusals::Refusals;
 use crate::session::{self, Travelling};
 use crate::stream::{Lease, LiveStream};
 use arc_swap::ArcSwap;
@@ -19,8 +21,7 @@ use weir_auth::Policy;
 use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
 use weir_media::{Now, StreamName};
-use weir_net::limits::{RATE_ADDRESSES_MAX, REFUSAL_INTERVAL, REFUSALS_BURST};
-use weir_net::{ConnectionGuard, RateLimit};
+use weir_net::ConnectionGuard;
 use weir_ring::net::TcpStream;
 use weir_ring::{Receiver, Sender};
 use weir_store::{Library, ResumeInfo, ResumeTrack, Writer};
@@ -36,6 +37,7 @@ pub struct Shared {
     hub: weir_hub::StreamConfig,
     grace: Duration,
     owners: Owners,
+    refusals: Refusals,
     workers: Vec<Sender<Handoff>>,
     connections: AtomicU64,
 }
@@ -72,6 +74,7 @@ impl Shared {
             hub,
             grace,
             owners: Owners::new(workers),
+            refusals: Refusals::new(),
             workers: senders,
             connections: AtomicU64::new(0),
         };
@@ -119,8 +122,6 @@ struct Inner {
     streams: RefCell<HashMap<StreamName, Rc<LiveStream>>>,
     /// Streams whose broadcast is being sealed: their names are not free yet.
     sealing: RefCell<HashSet<StreamName>>,
-    /// Addresses that were refused lately: who guesses keys is slowed down.
-    refusals: RefCell<RateLimit>,
     stopping: Cell<bool>,
 }
 
@@ -133,11 +134,6 @@ impl Live {
             index,
             streams: RefCell::default(),
             sealing: RefCell::default(),
-            refusals: RefCell::new(RateLimit::new(
-                REFUSALS_BURST,
-                REFUSAL_INTERVAL,
-                RATE_ADDRESSES_MAX,
-            )),
             stopping: Cell::new(false),
         };
         Self {
@@ -160,13 +156,9 @@ impl Live {
     ///
     /// An address that was refused too often lately is closed unheard.
     pub fn serve_rtmp(&self, stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) {
-        if self
-            .inner
-            .refusals
-            .borrow()
-            .is_exhausted(peer.ip(), clock::now().mono)
-        {
-            self.shared().counters.refuse("rate");
+        let refusals = &self.shared().refusals;
+        if refusals.is_exhausted(peer.ip(), clock::now().mono) {
+            self.shared().counters.refuse(Refused::Rate);
             return;
         }
         let connection = self.shared().connection();
@@ -181,10 +173,7 @@ impl Live {
 
     /// A publish request from this address was refused.
     pub(crate) fn note_refusal(&self, address: IpAddr) {
-        self.inner
-            .refusals
-            .borrow_mut()
-            .take(address, clock::now().mono);
+        self.shared().refusals.note(address, clock::now().mono);
     }
 
     async fn take_over(self, mut handoffs: Receiver<Handoff>) {

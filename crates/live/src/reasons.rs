@@ -1,0 +1,100 @@
+//! The reasons by which things are counted: fixed words of the code, never a peer's text.
+//!
+//! Every reason of an enum is in its `ALL`, from which the counters are made at zero: an alert
+//! on a rise needs the value before the first event.
+
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use std::fmt;
+
+/// Declares an enum of reasons with the word of each, which is the label `reason`.
+macro_rules! reasons {
+    ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $of:literal])+ $variant:ident = $word:literal,)+ }) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[doc = $of])+ $variant,)+
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The word in the metrics.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl EncodeLabelSet for $name {
+            fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+                [("reason", self.as_str())].encode(encoder)
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why an RTMP connection ended for a fault.
+    Closed {
+        /// The network: an error of the socket.
+        Socket = "socket",
+        /// The peer broke the protocol, or did not go on in time.
+        Protocol = "protocol",
+        /// The peer took no answers.
+        Stalled = "stalled",
+        /// The peer changed its codec configuration over and over.
+        ConfigRate = "config_rate",
+        /// A fault of the program.
+        Internal = "internal",
+    }
+}
+
+reasons! {
+    /// Why a publish request was refused.
+    Refused {
+        /// The key opens nothing.
+        Key = "key",
+        /// The name cannot be one.
+        Name = "name",
+        /// Nobody may publish here.
+        Denied = "denied",
+        /// The workers are full, or stop.
+        Busy = "busy",
+        /// The store cannot begin a broadcast.
+        Store = "store",
+        /// The address was refused too often lately; its connection was closed unheard.
+        Rate = "rate",
+    }
+}
+
+reasons! {
+    /// What happened to a stream.
+    Happened {
+        /// Video came without a keyframe for long.
+        NoKeyframe = "no_keyframe",
+        /// A segment starts without a keyframe.
+        ForcedCut = "forced_cut",
+        /// The publisher's clock stepped.
+        TimestampStep = "timestamp_step",
+        /// A track goes on with another configuration.
+        ConfigChanged = "config_changed",
+        /// A track joined late.
+        LateTrack = "late_track",
+        /// Video stopped while audio goes on.
+        VideoStalled = "video_stalled",
+        /// Audio is missing.
+        AudioGap = "audio_gap",
+        /// A configuration is out of range.
+        ConfigRefused = "config_refused",
+        /// The log took something not.
+        StoreRefused = "store_refused",
+        /// A message that the connection survives was malformed.
+        Fault = "fault",
+        /// Anything else; the log says what.
+        Other = "other",
+    }
+}
