@@ -48,14 +48,17 @@ pub const RECORD_BYTES_MAX: usize = 16 * 1024;
 /// tag 16.
 pub const RECORD_OVERHEAD_MAX: usize = 29;
 
+/// Bytes of the short messages that may go with records: alerts (24 each) and key updates (27).
+pub const CONTROL_BYTES_MAX: usize = 256;
+
 /// Bytes received of a TLS record or handshake message that is not complete. A record has at
 /// most 18,437; a client's first message has below 4 KiB, or 24 KiB if each byte stands in a
 /// record of its own. Held only while incomplete.
 pub const RECEIVED_BYTES_MAX: usize = 32 * 1024;
 
-/// Bytes that a peer may send before its TLS handshake is complete, so that one which goes on for
-/// ever ends. What follows the last message in the same receive may exceed it.
-pub const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that a peer may send without any data coming of them: a handshake (below 8 KiB), or key
+/// updates and empty records, which cost more to handle than to send.
+pub const FRUITLESS_BYTES_MAX: usize = 64 * 1024;
 
 /// Plaintext sealed and sent in one step: long enough to make few steps, short enough that
 /// plaintext and records stay in the processor's cache. A connection whose peer reads slowly holds

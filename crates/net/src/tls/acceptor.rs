@@ -1,7 +1,7 @@
 //! What all TLS connections of a listener share.
 
 use crate::error::Error;
-use crate::limits::{ALERT_LINGER_BYTES, ALERT_LINGER_WAIT, HANDSHAKE_BYTES_MAX};
+use crate::limits::{ALERT_LINGER_BYTES, ALERT_LINGER_WAIT};
 use crate::tls::identity::{Identity, Warning};
 use crate::tls::names::{Resolver, Table};
 use crate::tls::session::Session;
@@ -115,19 +115,13 @@ fn table(identities: &[Identity], provider: &CryptoProvider) -> Result<Table, Er
 }
 
 async fn handshake(stream: &mut TcpStream, session: &mut Session) -> io::Result<()> {
-    let mut received_bytes = 0;
     while session.is_handshaking() {
         let Some(received) = stream.recv().await? else {
             let message = "the peer closed during the TLS handshake";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         };
-        received_bytes += received.len();
         session.handle_received(&received)?;
         drop(received);
-        if session.is_handshaking() && received_bytes > HANDSHAKE_BYTES_MAX {
-            let message = "the TLS handshake is longer than any honest one";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
         // The tickets of TLS 1.3 need not leave at once: they go with the first answer.
         if (session.is_handshaking() || !session.is_tls13())
             && let Some(flight) = session.take_control()

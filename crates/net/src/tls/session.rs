@@ -3,12 +3,15 @@
 //! rustls works in our buffers (its unbuffered interface), so that a connection which waits holds
 //! no more than its keys, and what it received of an incomplete record.
 
-use crate::limits::{RECEIVED_BYTES_MAX, RECORD_BYTES_MAX, RECORD_OVERHEAD_MAX};
+use crate::limits::{
+    CONTROL_BYTES_MAX, FRUITLESS_BYTES_MAX, RECEIVED_BYTES_MAX, RECORD_BYTES_MAX,
+    RECORD_OVERHEAD_MAX,
+};
 use crate::tls::pool::{Sealed, with_scratch};
 use bytes::Bytes;
 use rustls::ProtocolVersion;
-use rustls::server::{ServerConfig, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError};
+use rustls::server::{ServerConfig, ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, WriteTraffic};
 use std::io;
 use std::sync::Arc;
 
@@ -20,6 +23,8 @@ pub(crate) struct Session {
     plaintext: Vec<u8>,
     /// Handshake messages and alerts to be sent before anything else.
     control: Vec<u8>,
+    /// Bytes received since plaintext came of them.
+    fruitless: usize,
     /// The peer said that it sends no more (`close_notify`).
     is_ended: bool,
 }
@@ -31,6 +36,7 @@ impl Session {
             received: Vec::new(),
             plaintext: Vec::new(),
             control: Vec::new(),
+            fruitless: 0,
             is_ended: false,
         })
     }
@@ -82,25 +88,31 @@ impl Session {
     /// # Errors
     /// `InvalidData` with the peer's fault. The session is over.
     pub(crate) fn handle_received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let established = !self.is_handshaking();
         with_scratch(|buffer| {
             buffer.extend_from_slice(&self.received);
             buffer.extend_from_slice(bytes);
-            self.received.clear();
-            let result = self.process(buffer);
-            let used = match &result {
-                Ok(used) => *used,
-                Err(_) => buffer.len(),
-            };
+            self.received = Vec::new();
+            let used = self.process(buffer).map_err(invalid)?;
             let rest = buffer.get(used..).unwrap_or_default();
-            if rest.is_empty() {
-                self.received = Vec::new();
-            } else if rest.len() > RECEIVED_BYTES_MAX {
-                return Err(invalid_text("a TLS handshake message in too many pieces"));
-            } else {
-                self.received.extend_from_slice(rest);
+            if rest.len() > RECEIVED_BYTES_MAX {
+                return Err(invalid_text("a TLS message in too many pieces"));
             }
-            result.map(|_| ()).map_err(invalid)
-        })
+            self.received.extend_from_slice(rest);
+            Ok(())
+        })?;
+        self.fruitless = match self.plaintext.is_empty() {
+            true => self.fruitless.saturating_add(bytes.len()),
+            false => 0,
+        };
+        if self.fruitless > FRUITLESS_BYTES_MAX {
+            return Err(invalid_text("too many TLS messages without data"));
+        }
+        // All that TLS 1.2 ever answers by itself is the refusal of a new handshake.
+        if established && !self.is_tls13() && !self.control.is_empty() {
+            return Err(invalid_text("a new TLS handshake, which is not supported"));
+        }
+        Ok(())
     }
 
     /// Processes whole records; the count of bytes that are done with.
@@ -156,61 +168,53 @@ impl Session {
     /// # Errors
     /// `NotConnected` when the session cannot send; `InvalidData` when its keys are used up.
     pub(crate) fn seal(&mut self, plaintext: &[u8], out: &mut Sealed) -> io::Result<()> {
-        let mut received = std::mem::take(&mut self.received);
-        let result = self.writing(&mut received, |traffic| {
-            let sealed = traffic.encrypt(plaintext, out.spare());
-            sealed.map(|len| out.filled(len))
-        });
-        self.received = received;
-        result
+        self.write(out, |traffic, room| traffic.encrypt(plaintext, room))
     }
 
-    /// Seals the `close_notify` alert into the control bytes.
-    pub(crate) fn seal_close_notify(&mut self) -> io::Result<()> {
-        let mut received = std::mem::take(&mut self.received);
-        let mut alert = [0; 64];
-        let mut sealed = 0;
-        let result = self.writing(&mut received, |traffic| {
-            sealed = traffic.queue_close_notify(&mut alert)?;
-            Ok(())
-        });
-        self.received = received;
-        result?;
-        self.control
-            .extend_from_slice(alert.get(..sealed).unwrap_or_default());
-        Ok(())
+    /// Seals the `close_notify` alert.
+    ///
+    /// # Errors
+    /// As [`Session::seal`].
+    pub(crate) fn seal_close_notify(&mut self, out: &mut Sealed) -> io::Result<()> {
+        self.write(out, |traffic, room| traffic.queue_close_notify(room))
     }
 
-    /// Brings the connection to where it can send, and runs `f`.
-    fn writing(
+    /// Brings the connection to where it can send, and has `f` write to the room of `out`. A key
+    /// update that is due is written there too, as it has its place between two records.
+    fn write(
         &mut self,
-        received: &mut [u8],
-        f: impl FnOnce(&mut Traffic<'_>) -> Result<(), EncryptError>,
+        out: &mut Sealed,
+        f: impl FnOnce(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> io::Result<()> {
         loop {
             // All whole records were processed when they came, so this stops at once, unless a
             // message of ours waits. rustls wants to see the rest again all the same.
-            let status = self.connection.process_tls_records(received);
+            let status = self.connection.process_tls_records(&mut self.received);
+            let discard = status.discard;
             match status.state.map_err(invalid)? {
                 ConnectionState::EncodeTlsData(mut message) => {
-                    encode(&mut self.control, |room| message.encode(room)).map_err(invalid)?;
+                    let len = message.encode(out.spare()).map_err(unsendable)?;
+                    out.filled(len);
                 }
                 ConnectionState::TransmitTlsData(transmit) => transmit.done(),
                 ConnectionState::PeerClosed => self.is_ended = true,
                 ConnectionState::WriteTraffic(mut traffic) => {
-                    return f(&mut traffic).map_err(|error| invalid_text(&error.to_string()));
+                    let len = f(&mut traffic, out.spare()).map_err(unsendable)?;
+                    out.filled(len);
+                    return Ok(());
                 }
                 _ => return Err(io::ErrorKind::NotConnected.into()),
             }
+            self.received.drain(..discard.min(self.received.len()));
         }
     }
 }
 
-type Traffic<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
+type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
 
-/// Bytes that `len` bytes of plaintext take at most when sealed.
+/// Bytes that `len` bytes of plaintext take at most when sealed, key updates included.
 pub(crate) const fn sealed_len(len: usize) -> usize {
-    len + len.div_ceil(RECORD_BYTES_MAX) * RECORD_OVERHEAD_MAX
+    len + len.div_ceil(RECORD_BYTES_MAX) * RECORD_OVERHEAD_MAX + CONTROL_BYTES_MAX
 }
 
 /// Appends a message of the machine to `control`.
@@ -237,6 +241,10 @@ fn encode(
 
 fn invalid(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+fn unsendable(error: impl std::error::Error) -> io::Error {
+    invalid_text(&error.to_string())
 }
 
 fn invalid_text(message: &str) -> io::Error {

@@ -262,10 +262,9 @@ impl TlsStream {
     async fn send_close_notify(&mut self) -> io::Result<()> {
         self.send_vectored([]).await?;
         self.begin()?;
-        self.state.session.seal_close_notify()?;
-        if let Some(alert) = self.state.session.take_control() {
-            self.tcp.send(alert).await?;
-        }
+        let mut alert = Sealed::with_capacity(sealed_len(0));
+        self.state.session.seal_close_notify(&mut alert)?;
+        self.send_sealed(alert.freeze()).await?;
         self.state.is_broken = false;
         Ok(())
     }
