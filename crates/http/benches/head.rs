@@ -5,9 +5,12 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::net::IpAddr;
 use weir_http::conditional::{Validators, evaluate};
+use weir_http::forwarded::{self, Field};
+use weir_http::log::{Entry, Line};
 use weir_http::target::{Path, Query};
-use weir_http::{Head, HttpDate, Parsed, Status, range, request};
+use weir_http::{Encoding, Head, HttpDate, Parsed, Request, Status, encoding, range, request};
 
 /// A media request of hls.js in Chromium across origins.
 const HLS_JS: &[u8] = b"GET /s/3f9a1c77e2b84d0f/v0/1842.m4s HTTP/1.1\r\n\
@@ -54,6 +57,37 @@ fn heads(c: &mut Criterion) {
         });
     });
 
+    c.bench_function("choose a coding", |b| {
+        let available = [Encoding::Zstd, Encoding::Br, Encoding::Gzip];
+        b.iter(|| {
+            encoding::choose(
+                black_box(&head).headers.values("accept-encoding"),
+                &available,
+            )
+        });
+    });
+    let proxied = [
+        &HLS_JS[..HLS_JS.len() - 2],
+        b"X-Forwarded-For: 192.0.2.1, 10.0.0.2\r\n\r\n",
+    ]
+    .concat();
+    if let (Ok(Parsed::Head { head, .. }), Ok(trusted)) =
+        (request::parse(&proxied), "10.0.0.0/8".parse())
+    {
+        let peer = IpAddr::from([10, 0, 0, 1]);
+        c.bench_function("find the client behind two proxies", |b| {
+            b.iter(|| {
+                forwarded::client(
+                    black_box(&head).headers,
+                    Field::XForwardedFor,
+                    peer,
+                    &[trusted],
+                )
+            });
+        });
+    }
+    log_lines(c, &head);
+
     let date = HttpDate::from_unix(784_111_777);
     let mut out = Vec::with_capacity(1024);
     c.bench_function("write a segment's head", |b| {
@@ -72,6 +106,42 @@ fn heads(c: &mut Criterion) {
     });
     c.bench_function("make a date", |b| {
         b.iter(|| HttpDate::from_unix(black_box(784_111_777)))
+    });
+}
+
+/// What a log line costs that is written.
+fn log_lines(c: &mut Criterion, head: &Request<'_>) {
+    let entry = Entry {
+        client: IpAddr::from([192, 0, 2, 1]),
+        time_ms: 784_111_777_000,
+        line: Some(Line {
+            method: head.method.as_str(),
+            path: head.path,
+            query: head.query,
+            protocol: "HTTP/1.1",
+            host: head.host,
+        }),
+        status: 200,
+        body_bytes: 1_234_567,
+        duration_us: 120,
+        referer: head.headers.first("referer"),
+        user_agent: head.headers.first("user-agent"),
+        tls: false,
+    };
+    let mut line = String::with_capacity(1024);
+    c.bench_function("write a combined log line", |b| {
+        b.iter(|| {
+            line.clear();
+            black_box(&entry).write_combined(&mut line);
+            line.len()
+        });
+    });
+    c.bench_function("write a JSON log line", |b| {
+        b.iter(|| {
+            line.clear();
+            black_box(&entry).write_json(&mut line);
+            line.len()
+        });
     });
 }
 

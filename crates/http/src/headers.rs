@@ -47,11 +47,16 @@ impl<'b> Headers<'b> {
         })
     }
 
-    /// The values of every field called `name`, whatever its case.
+    /// The values of every field called `name`, a token, whatever its case.
     pub fn values(self, name: &str) -> impl DoubleEndedIterator<Item = &'b [u8]> {
-        self.iter()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        // A name ends at the line's first colon, so one of the right length has it there.
+        self.0.split(|&b| b == b'\n').filter_map(move |line| {
+            let (field, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(b":")?;
+            field
+                .eq_ignore_ascii_case(name.as_bytes())
+                .then(|| value.trim_ascii())
+        })
     }
 
     /// The first value of the field called `name`, whatever its case.
