@@ -1,7 +1,12 @@
 //! `weir demo`: the server, and a publisher of its own that a newcomer can watch at once.
+//!
+//! The publisher has an input and a key of its own, made at each start. An input of the
+//! operator's is never taken for it: if one is called `clock`, the demo publishes as
+//! `clock-2`, or the next number that is free.
 
 use crate::config::{Flags, Settings, Span};
 use crate::logging;
+use crate::ready::Ready;
 use crate::server::Server;
 use bytes::Bytes;
 use std::io::{Read, Write};
@@ -10,6 +15,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 use weir_auth::key::Secret;
 use weir_auth::policy::Input;
+use weir_auth::secrets::DEMO_INPUT;
 use weir_encode::demo::{DemoConfig, DemoSource};
 use weir_media::aac::AacConfig;
 use weir_media::avc::AvcConfig;
@@ -18,7 +24,7 @@ use weir_rtmp::handshake::RANDOM_BYTES;
 use weir_rtmp::session::Output;
 use weir_rtmp::session::client::{ClientConfig, ClientSession, Event, Mode};
 
-/// Name of the stream that the demo publishes.
+/// Name of the stream that the demo publishes, unless an input has it.
 const STREAM: &str = "clock";
 
 /// Where a demo stores, unless it is told otherwise.
@@ -48,15 +54,14 @@ pub fn run(flags: &Flags) -> Result<(), String> {
     })?;
     logging::start(&settings)?;
     let key = Secret::generate().map_err(|e| e.to_string())?;
-    let name = StreamName::parse(STREAM).map_err(|e| e.to_string())?;
-    let server = Server::start(
-        &settings,
-        vec![Input {
-            name,
-            key: key.hash(),
-        }],
-    )?;
-    print!("{}", welcome(&server));
+    let name = stream_name(&settings)?;
+    let input = Input {
+        name: name.clone(),
+        key: key.hash(),
+    };
+    let server = Server::start(&settings, vec![input])?;
+    let text = welcome(&server.ready, &name, &server.demo_key, lan_address());
+    print!("{text}");
     if let Some(warning) = weir_encode::asm_state().warning() {
         warn!("{warning}");
     }
@@ -77,42 +82,62 @@ pub fn run(flags: &Flags) -> Result<(), String> {
     server.run_until_signal()
 }
 
-/// What a newcomer needs to know.
-fn welcome(server: &Server) -> String {
-    let ready = &server.ready;
-    let port = |addr: &Option<String>| {
-        addr.as_deref()
-            .and_then(|a| a.parse::<SocketAddr>().ok())
-            .map(|a| a.port())
-    };
+/// A name for the demo's stream that no input has.
+fn stream_name(settings: &Settings) -> Result<StreamName, String> {
+    let is_taken = |name: &str| settings.inputs.iter().any(|i| i.name.0.as_str() == name);
+    let mut name = STREAM.to_owned();
+    let mut number = 1u32;
+    // There are fewer inputs than numbers.
+    while is_taken(&name) {
+        number += 1;
+        name = format!("{STREAM}-{number}");
+    }
+    StreamName::parse(&name).map_err(|e| e.to_string())
+}
+
+/// What a newcomer needs to know. `lan` is this machine's address in its network.
+fn welcome(ready: &Ready, stream: &StreamName, demo_key: &str, lan: Option<IpAddr>) -> String {
+    let hosts = |listener: &Option<String>| hosts(listener.as_deref(), lan);
+    let (http, rtmp) = (hosts(&ready.http), hosts(&ready.rtmp));
     let mut text = String::from("\nweir demo is running.\n\n");
-    let mut hosts = vec!["localhost".to_owned()];
-    hosts.extend(lan_address().map(|ip| ip.to_string()));
-    if let Some(http) = port(&ready.http) {
-        for host in &hosts {
-            text += &format!("  Watch           http://{host}:{http}/{STREAM}/watch\n");
-        }
-        let playlist = format!("http://localhost:{http}/{STREAM}/manifest/video.m3u8");
+    for host in &http {
+        text += &format!("  Watch           http://{host}/{stream}/watch\n");
+    }
+    if let Some(host) = http.first() {
+        let playlist = format!("http://{host}/{stream}/manifest/video.m3u8");
         text += &format!("  Any HLS player  {playlist}\n\n");
     }
-    if let Some(rtmp) = port(&ready.rtmp) {
-        let key = &server.demo_key;
+    if let Some(first) = rtmp.first() {
         text += "  Your own encoder (OBS: Settings, Stream, Custom):\n";
-        for host in &hosts {
-            text += &format!("    Server        rtmp://{host}:{rtmp}/live\n");
+        for host in &rtmp {
+            text += &format!("    Server        rtmp://{host}/live\n");
         }
-        text += &format!("    Stream key    {key}\n");
+        text += &format!("    Stream key    {demo_key}\n");
         text += &format!(
             "    With ffmpeg   ffmpeg -re -i FILE -c:v libx264 -g 60 -c:a aac -f flv \
-             rtmp://localhost:{rtmp}/live/{key}\n"
+             rtmp://{first}/live/{demo_key}\n"
         );
-        if let Some(http) = port(&ready.http) {
-            text += &format!("    then watch    http://localhost:{http}/demo/watch\n\n");
+        if let Some(host) = http.first() {
+            text += &format!("    then watch    http://{host}/{DEMO_INPUT}/watch\n\n");
         }
     }
     text += &format!("  Data            {} (kept for an hour)\n", ready.data);
     text += "  Stop            Ctrl-C\n\n";
     text
+}
+
+/// The hosts under which a listener can be reached, each with its port: those that it listens
+/// on, which on loopback or on one address is that one. None if it is off.
+fn hosts(listener: Option<&str>, lan: Option<IpAddr>) -> Vec<String> {
+    let Some(bound) = listener.and_then(|l| l.parse::<SocketAddr>().ok()) else {
+        return Vec::new();
+    };
+    if !bound.ip().is_unspecified() {
+        return vec![bound.to_string()];
+    }
+    let mut hosts = vec![format!("localhost:{}", bound.port())];
+    hosts.extend(lan.map(|ip| SocketAddr::new(ip, bound.port()).to_string()));
+    hosts
 }
 
 /// The address of this machine in its network, if it has one. No packet is sent: a UDP
@@ -273,5 +298,73 @@ impl Publisher {
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
             Err(e) => Err(e.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::policy;
+
+    fn settings(text: &str) -> Settings {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("weir.toml");
+        std::fs::write(&path, text).unwrap();
+        let flags = Flags {
+            config: Some(path),
+            ..Flags::default()
+        };
+        Settings::load(&flags).unwrap()
+    }
+
+    #[test]
+    fn an_input_that_is_called_clock_stays_the_operators() {
+        let (own, theirs) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+        let settings = settings(&format!(
+            "[[input]]\nname = \"clock\"\nkey_hash = \"{}\"\n",
+            theirs.hash()
+        ));
+        let name = stream_name(&settings).unwrap();
+        let input = Input {
+            name,
+            key: own.hash(),
+        };
+        let policy = policy(&settings, vec![input]).unwrap();
+        let publishes = |key: &Secret| policy.authorise_publish("live", key.expose(), None);
+        assert_eq!(publishes(&own).unwrap().as_str(), "clock-2");
+        assert_eq!(publishes(&theirs).unwrap().as_str(), "clock");
+    }
+
+    #[test]
+    fn the_name_is_clock_where_nobody_has_it() {
+        assert_eq!(stream_name(&settings("")).unwrap().as_str(), "clock");
+    }
+
+    #[test]
+    fn only_hosts_that_are_listened_on_are_shown() {
+        let lan = Some(IpAddr::from([198, 51, 100, 7]));
+        let clock = StreamName::parse("clock").unwrap();
+        let shown = |http: &str, rtmp: &str| {
+            let ready = Ready {
+                http: Some(http.into()),
+                rtmp: Some(rtmp.into()),
+                ..Ready::default()
+            };
+            welcome(&ready, &clock, "KEY", lan)
+        };
+        let text = shown("127.0.0.1:8080", "[::1]:1935");
+        assert!(text.contains("http://127.0.0.1:8080/clock/watch\n"));
+        assert!(text.contains("rtmp://[::1]:1935/live\n"));
+        assert!(!text.contains("198.51.100.7"), "nobody listens there");
+
+        let text = shown("[::]:8080", "127.0.0.1:1935");
+        assert!(text.contains("http://localhost:8080/clock/watch\n"));
+        assert!(text.contains("http://198.51.100.7:8080/clock/watch\n"));
+        assert!(!text.contains("rtmp://198.51.100.7"));
+
+        let text = shown("203.0.113.5:80", "0.0.0.0:1935");
+        assert!(text.contains("http://203.0.113.5:80/clock/watch\n"));
+        assert!(!text.contains("http://localhost"));
+        assert!(text.contains("rtmp://198.51.100.7:1935/live\n"));
     }
 }
