@@ -36,7 +36,7 @@ pub(crate) async fn segment(server: &Server, wanted: &Wanted) -> Result<Bytes, F
     if let Some(muxed) = server.ts_cache().borrow_mut().get(&key) {
         return Ok(muxed);
     }
-    let mut parts = Vec::new();
+    let mut found = Vec::new();
     for track in &wanted.view.tracks {
         let Some(segment) = track.segment(wanted.media_sequence).filter(|s| !s.info.gap) else {
             continue;
@@ -44,14 +44,16 @@ pub(crate) async fn segment(server: &Server, wanted: &Wanted) -> Result<Bytes, F
         let init = track
             .init(segment.info.init)
             .ok_or("its init section is gone")?;
-        if segment.info.len > TS_SEGMENT_BYTES_MAX {
-            return Err(format!("{} bytes are too long to mux", segment.info.len));
-        }
+        found.push((init.config.clone(), segment));
+    }
+    check_size(found.iter().map(|(_, segment)| segment.info.len))?;
+    let mut parts = Vec::new();
+    for (config, segment) in found {
         let read = |e: io::Error| format!("cannot read the log: {e}");
         let samples = samples(&segment).await?;
         let bytes = read_body(segment.body()).await.map_err(read)?;
         parts.push(Part {
-            config: init.config.clone(),
+            config,
             segment,
             samples,
             bytes,
@@ -66,6 +68,15 @@ pub(crate) async fn segment(server: &Server, wanted: &Wanted) -> Result<Bytes, F
         .borrow_mut()
         .put(key, muxed.clone(), muxed.len());
     Ok(muxed)
+}
+
+/// Refuses what would take too much memory, before any of it is read: `bytes` of each track.
+fn check_size(bytes: impl Iterator<Item = u64>) -> Result<(), Failure> {
+    let together = bytes.fold(0, u64::saturating_add);
+    if together > TS_SEGMENT_BYTES_MAX {
+        return Err(format!("{together} bytes are too long to mux"));
+    }
+    Ok(())
 }
 
 fn mux(media_sequence: u64, parts: &[Part]) -> Result<Bytes, Failure> {
@@ -157,4 +168,18 @@ async fn read_body(body: Body) -> io::Result<Bytes> {
         }
     }
     Ok(joined.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tracks_are_bounded_together() {
+        let half = TS_SEGMENT_BYTES_MAX / 2;
+        assert!(check_size([half, half].into_iter()).is_ok());
+        assert!(check_size([half, half, 1].into_iter()).is_err());
+        assert!(check_size([u64::MAX, 1].into_iter()).is_err());
+        assert!(check_size([].into_iter()).is_ok());
+    }
 }
