@@ -256,3 +256,109 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::{ScopedJoinHandle, scope};
+
+    /// Longer than what is received before bodies are discarded.
+    const LENGTH: usize = 300_000;
+
+    /// Answers each request with a body of `LENGTH`; returns how many were answered whole.
+    fn serve(mut stream: TcpStream, status: &str) -> u64 {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {LENGTH}\r\n\r\n");
+        // The head comes in two pieces, the second with the body.
+        let (first, second) = head.as_bytes().split_at(20);
+        let rest = [second, &vec![b'x'; LENGTH]].concat();
+        let (mut answered, mut request) = (0, Vec::new());
+        let mut buffer = [0; 1024];
+        // The client ends by a reset.
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            request.extend_from_slice(&buffer[..read]);
+            if !request.ends_with(b"\r\n\r\n") {
+                continue;
+            }
+            assert!(request.starts_with(b"GET /x HTTP/1.1\r\nHost: 127.0.0.1:"));
+            request.clear();
+            let pieces = [first, &rest];
+            answered += u64::from(pieces.iter().all(|piece| stream.write_all(piece).is_ok()));
+        }
+        answered
+    }
+
+    /// Runs `client` against a server of two connections; returns what the server answered.
+    fn with_server(status: &str, client: impl FnOnce(Load)) -> u64 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let target = Target {
+            address: listener.local_addr().unwrap(),
+            path: "/x".into(),
+            length: LENGTH as u64,
+            tls: None,
+        };
+        scope(|scope| {
+            let load = Load::connect(target, 2, Waiting::Sleep).unwrap();
+            let threads: Vec<ScopedJoinHandle<'_, u64>> = (0..2)
+                .map(|_| {
+                    let (stream, _) = listener.accept().unwrap();
+                    scope.spawn(move || serve(stream, status))
+                })
+                .collect();
+            client(load);
+            threads.into_iter().map(|t| t.join().unwrap()).sum()
+        })
+    }
+
+    #[test]
+    fn each_connection_asks_again_after_its_answer() {
+        let mut whole = 0;
+        let answered = with_server("200 OK", |mut load| {
+            load.ask_all().unwrap();
+            while whole < 10 {
+                let tally = load.run_for(Duration::from_millis(20)).unwrap();
+                assert_eq!(tally.latencies.len() as u64, tally.answers);
+                whole += tally.answers;
+            }
+            let last = load.finish().unwrap();
+            assert_eq!(
+                last.answers, 2,
+                "one for each connection, and then it is silent"
+            );
+            whole += last.answers;
+            assert_eq!(load.run_for(Duration::from_millis(1)).unwrap().answers, 0);
+        });
+        assert_eq!(answered, whole);
+    }
+
+    #[test]
+    fn bodies_are_counted_to_the_byte() {
+        with_server("200 OK", |mut load| {
+            load.ask_all().unwrap();
+            let tally = load.finish().unwrap();
+            assert_eq!(tally.body_bytes, 2 * LENGTH as u64);
+            assert_eq!(tally.requests(LENGTH as u64), 2.0);
+        });
+    }
+
+    #[test]
+    fn an_error_is_no_answer() {
+        with_server("404 Not Found", |mut load| {
+            load.ask_all().unwrap();
+            assert!(load.finish().unwrap_err().contains("404"));
+        });
+    }
+
+    #[test]
+    fn latencies_are_of_the_nearest_rank() {
+        let tally = Tally {
+            latencies: (1..=200).rev().collect(),
+            ..Tally::default()
+        };
+        assert_eq!(tally.latency(0.5), Duration::from_nanos(100));
+        assert_eq!(tally.latency(0.99), Duration::from_nanos(198));
+        assert_eq!(tally.latency(1.0), Duration::from_nanos(200));
+        assert_eq!(Tally::default().latency(0.99), Duration::ZERO);
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::{Result, packages, tools};
 
-/// Runs the benchmarks called `args[0]`, or all of them.
+/// Runs the benchmarks called `args[0]`, or all of them; what follows it is for the program.
 pub fn run(args: &[String]) -> Result<()> {
     packages::ensure(packages::BUILD)?;
     let which = args.first().map_or("all", String::as_str);
@@ -20,7 +20,7 @@ pub fn run(args: &[String]) -> Result<()> {
     }
     packages::ensure(packages::BENCH)?;
     tools::cargo(&["build", "--release", "--locked", "--package", "weir"])?;
-    tools::cargo(&[
+    let run = [
         "run",
         "--release",
         "--locked",
@@ -28,5 +28,7 @@ pub fn run(args: &[String]) -> Result<()> {
         "weir-benches",
         "--",
         which,
-    ])
+    ];
+    let more = args.iter().skip(1).map(String::as_str);
+    tools::cargo(&run.into_iter().chain(more).collect::<Vec<_>>())
 }

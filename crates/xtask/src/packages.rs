@@ -44,6 +44,9 @@ pub const BENCH: &[Needed] = &[
     ("/usr/share/doc/libnginx-mod-rtmp", "libnginx-mod-rtmp"),
     ("/usr/bin/ffprobe", "ffmpeg"),
     ("/usr/sbin/ip", "iproute2"),
+    ("/usr/bin/wrk", "wrk"),
+    ("/usr/bin/h2load", "nghttp2-client"),
+    ("/usr/bin/openssl", "openssl"),
 ];
 
 /// Installs what is missing of `needed` when run as root; otherwise says what to install.
