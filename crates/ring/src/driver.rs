@@ -154,6 +154,7 @@ impl Driver {
             State::InFlight(waker) => effects.extend(waker.map(Effect::Wake)),
             State::Orphan => effects.extend(self.ops.remove(key).map(Effect::Release)),
             State::Parked(len) => {
+                self.stats.parked_sends_over += 1;
                 effects.extend(self.ops.remove(key).map(Effect::Release));
                 if let Some(stream) = stream {
                     self.on_parked_send(stream, result, len);
@@ -240,6 +241,7 @@ impl Local {
         // SAFETY: as the caller says.
         let operation = unsafe { self.submit(entry, keep, None, Some(stream)) }?;
         operation.leave(State::Parked(len));
+        self.driver.borrow_mut().stats.parked_sends += 1;
         Ok(())
     }
 

@@ -97,7 +97,9 @@ pub const IDLE_TICK: Duration = Duration::from_millis(128);
 pub const RUNTIMES_MAX: usize = 1024;
 
 /// Kernel threads doing bounded work (regular files) for one ring, by default.
-pub const IOWQ_BOUNDED: u32 = 4;
+///
+/// Some of them may wait for a slow disk at the same time; the rest appends.
+pub const IOWQ_BOUNDED: u32 = 16;
 
 /// Kernel threads doing unbounded work (anything else) for one ring, by default. Sockets never need
 /// one: they poll.

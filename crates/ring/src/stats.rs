@@ -26,6 +26,10 @@ pub struct Stats {
     pub accepts_refused: u64,
     /// Pauses of an accept for lack of descriptors or memory.
     pub accept_backoffs: u64,
+    /// Sends of parked streams begun ([`crate::net::TcpStream::send_and_park`]).
+    pub parked_sends: u64,
+    /// Of those, how many are over.
+    pub parked_sends_over: u64,
     /// Tasks spawned.
     pub spawned: u64,
     /// Tasks refused because [`crate::limits::TASKS_MAX`] were alive.

@@ -316,3 +316,27 @@ fn a_half_closed_stream_still_receives() {
         assert_eq!(&*stream.recv().await.unwrap().unwrap(), b"still here");
     });
 }
+
+#[test]
+fn what_is_unread_comes_first() {
+    run(async {
+        let (mut stream, mut peer) = pair();
+        peer.write_all(b"c").unwrap();
+        // Received, and put back with more before it.
+        let first = stream.recv().await.unwrap().unwrap();
+        stream.unread(first.into_bytes());
+        stream.unread("b".into());
+        stream.unread("a".into());
+        stream.unread(Bytes::new());
+        assert_eq!(&*stream.recv().await.unwrap().unwrap(), b"a");
+        assert_eq!(&*stream.recv().await.unwrap().unwrap(), b"b");
+        assert_eq!(&*stream.recv().await.unwrap().unwrap(), b"c");
+        peer.write_all(b"last").unwrap();
+        drop(peer);
+        let mut rest = Vec::new();
+        while let Some(bytes) = stream.recv().await.unwrap() {
+            rest.extend_from_slice(&bytes);
+        }
+        assert_eq!(rest, b"last");
+    });
+}

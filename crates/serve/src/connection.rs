@@ -1,55 +1,108 @@
 //! One HTTP/1.1 connection.
 //!
-//! Between requests it is parked in the ring: no task, no buffer. A request's first bytes
-//! start a task; the head is parsed in the receive buffer, which goes back to the ring
-//! before anything is sent, so that a slow reader does not keep it.
+//! Between requests it is parked in the ring: no task, no buffer. What is simple is answered where
+//! its bytes arrive ([`crate::quick`]); the rest gets a task, here. The head is parsed in the
+//! receive buffer, which goes back to the ring before anything is sent, so that a slow reader does
+//! not keep it.
 
+use crate::delivery::{Watching, Way};
+use crate::input::Input;
 use crate::limits::{
     DRAIN_BYTES_MAX, HEAD_WAIT, HOLD_WAIT, IDLE_WAIT, LINGER_BYTES_MAX, LINGER_WAIT,
-    SEND_PIECE_BYTES, SEND_PIECE_WAIT,
 };
+use crate::quick;
 use crate::resolve::{Hints, Resolved};
-use crate::response::{Outgoing, Piece, Response};
-use crate::server::Server;
+use crate::response::{Outgoing, Response};
+use crate::send::send;
+use crate::server::{Open, Server};
 use crate::ts;
 use bytes::Bytes;
 use std::io;
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::time::Instant;
 use tracing::debug;
 use weir_http::body::Drain;
 use weir_http::limits::HEAD_BYTES_MAX;
-use weir_http::{BodyLength, Parsed, request};
-use weir_ring::net::{Readiness, TcpStream};
-use weir_ring::{Either, RecvBuf};
+use weir_http::{BodyLength, Parsed, Request, Status, request};
+use weir_net::{ConnectionGuard, Stream};
+use weir_ring::Either;
 
-/// Parks a connection that has no request. `guard` counts the connection as open.
-pub(crate) fn park<G: 'static>(server: Server, stream: TcpStream, guard: G) {
-    let deadline = Instant::now() + IDLE_WAIT;
-    stream.when_readable(Some(deadline), move |stream, readiness| {
-        if readiness == Readiness::Data {
-            weir_ring::spawn(run(server, stream, guard));
+/// What is known of a connection beside its socket.
+pub(crate) struct Connection {
+    pub(crate) server: Server,
+    /// The peer's address, or what its PROXY header says.
+    pub(crate) peer: IpAddr,
+    /// The stream that was last asked for.
+    watching: Option<Watching>,
+    _guard: ConnectionGuard,
+    _open: Open,
+}
+
+impl Connection {
+    pub(crate) fn new(server: Server, peer: IpAddr, guard: ConnectionGuard) -> Self {
+        let open = server.opened();
+        Self {
+            server,
+            peer,
+            watching: None,
+            _guard: guard,
+            _open: open,
         }
-    });
+    }
+
+    /// Parks a connection that has no request.
+    pub(crate) fn park(self, stream: Stream) {
+        stream.when_readable(Some(idle_deadline()), move |stream, readiness| {
+            quick::readable(self, stream, readiness);
+        });
+    }
+
+    /// Counts an answer whose head and body were, or are being, handed to the kernel. `began` is
+    /// when its request's head was there.
+    pub(crate) fn answered(&mut self, outgoing: &Outgoing, way: Way, began: Instant) {
+        let delivery = self.server.delivery();
+        let body = outgoing.body_len();
+        let all = body + outgoing.head_len as u64;
+        delivery.answered(outgoing.status, way, body, all);
+        delivery.first_byte(began.elapsed());
+        if let Some(broadcast) = &outgoing.of {
+            let name = broadcast.name();
+            if self.watching.as_ref().is_none_or(|w| !w.is_of(name)) {
+                self.watching = None;
+                self.watching = Some(Watching::new(delivery, name));
+            }
+            if let Some(watching) = &self.watching {
+                watching.stream.sent(all);
+            }
+        }
+    }
+
+    /// How a body leaves over this stream.
+    pub(crate) fn way(stream: &Stream, outgoing: &Outgoing) -> Way {
+        match outgoing.way() {
+            Way::Sendfile if stream.is_tls() => Way::Sealed,
+            way => way,
+        }
+    }
+}
+
+/// When a connection without a request, or one that takes no answer, is given up.
+pub(crate) fn idle_deadline() -> Instant {
+    weir_ring::now() + IDLE_WAIT
 }
 
 /// Serves requests until the connection is idle or over.
-async fn run<G: 'static>(server: Server, mut stream: TcpStream, guard: G) {
-    let busy = server.busy();
-    let mut input = Input::default();
+pub(crate) async fn run(mut connection: Connection, mut stream: Stream, mut input: Input) {
+    let busy = connection.server.busy();
     loop {
         weir_ring::hurry();
-        match serve_one(&server, &mut stream, &mut input).await {
+        match serve_one(&mut connection, &mut stream, &mut input).await {
             Ok(After::Next) if input.is_empty() => {
                 drop(busy);
-                return park(server, stream, guard);
+                return connection.park(stream);
             }
             Ok(After::Next) => {}
-            Ok(After::Close) => {
-                let _ = weir_ring::timeout(LINGER_WAIT, linger(&mut stream)).await;
-                stream.close().await;
-                return;
-            }
+            Ok(After::Close) => return linger(stream).await,
             Err(e) => {
                 debug!("HTTP connection ends: {e}");
                 return;
@@ -64,92 +117,61 @@ enum After {
     Close,
 }
 
-/// Received bytes that belong to requests not yet served.
-#[derive(Default)]
-struct Input {
-    /// Bytes that came in an earlier buffer.
-    partial: Vec<u8>,
-    current: Option<RecvBuf>,
-}
-
-impl Input {
-    fn is_empty(&self) -> bool {
-        self.partial.is_empty() && self.current.as_ref().is_none_or(|b| b.is_empty())
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match &self.current {
-            Some(current) => current,
-            None => &self.partial,
-        }
-    }
-
-    /// Takes a new buffer; what was there before is joined with it.
-    fn add(&mut self, received: RecvBuf) {
-        self.release();
-        if self.partial.is_empty() {
-            self.current = Some(received);
-        } else {
-            self.partial.extend_from_slice(&received);
-        }
-    }
-
-    fn consume(&mut self, len: usize) {
-        match &mut self.current {
-            Some(current) => current.advance(len),
-            None => drop(self.partial.drain(..len)),
-        }
-    }
-
-    /// Gives the receive buffer back to the ring; what is left of it is copied.
-    fn release(&mut self) {
-        if let Some(current) = self.current.take() {
-            self.partial.extend_from_slice(&current);
-        }
-    }
-}
-
 async fn serve_one(
-    server: &Server,
-    stream: &mut TcpStream,
+    connection: &mut Connection,
+    stream: &mut Stream,
     input: &mut Input,
 ) -> io::Result<After> {
-    let Some(len) = read_head(server, stream, input).await? else {
+    let Some(len) = read_head(connection, stream, input).await? else {
         return Ok(After::Close);
     };
+    let began = weir_ring::now();
     let head = input.bytes().get(..len).unwrap_or_default();
     // `read_head` found a whole head in these bytes.
     let Ok(Parsed::Head { head: request, .. }) = request::parse(head) else {
         return Ok(After::Close);
     };
+    let server = connection.server.clone();
     let body = request.body;
-    // A body that is not read over, or that waits for a 100, ends the connection.
-    let readable = match body {
-        BodyLength::None => true,
-        BodyLength::Length(bytes) => bytes <= DRAIN_BYTES_MAX && !request.expect_continue,
-        BodyLength::Chunked => false,
+    let keep_alive = may_keep(&request) && !server.is_stopping();
+    // What is needed of the head after the receive buffer went back.
+    let mut kept = None;
+    let client = server.client(&request, connection.peer);
+    let resolved = match server.limited(client) {
+        Some(refusal) => refusal.into(),
+        None => server.resolve(&request, Hints::default()),
     };
-    let keep_alive = request.keep_alive && readable && !server.is_stopping();
-    let outgoing = match server.resolve(&request, Hints::default()) {
+    let outgoing = match resolved {
         Resolved::Answer(response) => {
-            let outgoing = response.finish(Some(&request), &server.date(), keep_alive);
+            if server.log().is_some() {
+                kept = Some(head.to_vec());
+            }
+            let outgoing = server.finish(response, Some(&request), keep_alive);
             input.consume(len);
             input.release();
             outgoing
         }
         later => {
-            let head = head.to_vec();
+            let head = kept.insert(head.to_vec());
             input.consume(len);
             input.release();
-            answer_later(server, stream, input, &head, later, keep_alive).await?
+            let gone = gone(stream, input);
+            server.answer(head, later, keep_alive, gone).await?
         }
     };
     let drained = match body {
         BodyLength::None => true,
-        _ if !readable => false,
+        _ if !outgoing.keep_alive => false,
         _ => drain(stream, input, body).await?,
     };
-    send(server, stream, &outgoing).await?;
+    let way = Connection::way(stream, &outgoing);
+    connection.answered(&outgoing, way, began);
+    let sent = send(&server, stream, &outgoing).await;
+    if let (Some(log), Some(head)) = (server.log(), &kept) {
+        let tls = stream.is_tls();
+        log.note(head, "HTTP/1.1", client, tls, outgoing.summary(), began);
+    }
+    sent?;
     Ok(if outgoing.keep_alive && drained {
         After::Next
     } else {
@@ -157,11 +179,22 @@ async fn serve_one(
     })
 }
 
+/// Whether a request leaves its connection usable. A body that is too long to read over, or that
+/// waits for a 100, ends it.
+pub(crate) fn may_keep(request: &Request<'_>) -> bool {
+    let readable = match request.body {
+        BodyLength::None => true,
+        BodyLength::Length(bytes) => bytes <= DRAIN_BYTES_MAX && !request.expect_continue,
+        BodyLength::Chunked => !request.expect_continue,
+    };
+    request.keep_alive && readable
+}
+
 /// Receives until a whole head is there; its length. `None` if the peer closed, or was
 /// answered with an error.
 async fn read_head(
-    server: &Server,
-    stream: &mut TcpStream,
+    connection: &mut Connection,
+    stream: &mut Stream,
     input: &mut Input,
 ) -> io::Result<Option<usize>> {
     let deadline = Instant::now() + HEAD_WAIT;
@@ -172,12 +205,7 @@ async fn read_head(
                 Ok(Parsed::NeedMore) => {}
                 Err(e) => {
                     let response = Response::error(e.status(), &e.to_string());
-                    send(
-                        server,
-                        stream,
-                        &response.finish(None, &server.date(), false),
-                    )
-                    .await?;
+                    refuse(connection, stream, response).await?;
                     return Ok(None);
                 }
             }
@@ -190,66 +218,86 @@ async fn read_head(
                 None => return Ok(None),
             },
             Err(_) => {
-                server.counters().stalled.inc();
-                let status = weir_http::Status::RequestTimeout;
-                let response = Response::error(status, "the request's head took too long");
-                send(
-                    server,
-                    stream,
-                    &response.finish(None, &server.date(), false),
-                )
-                .await?;
+                connection.server.counters().stalled.inc();
+                let why = "the request's head took too long";
+                let response = Response::error(Status::RequestTimeout, why);
+                refuse(connection, stream, response).await?;
                 return Ok(None);
             }
         }
     }
 }
 
-/// Answers a request that has to wait for content, or for a segment to be muxed.
-async fn answer_later(
-    server: &Server,
-    stream: &mut TcpStream,
-    input: &mut Input,
-    head: &[u8],
-    mut later: Resolved,
-    keep_alive: bool,
-) -> io::Result<Outgoing> {
-    let Ok(Parsed::Head { head: request, .. }) = request::parse(head) else {
-        return Err(io::ErrorKind::InvalidData.into());
-    };
-    let deadline = Instant::now() + HOLD_WAIT;
-    loop {
-        let hints = match later {
-            Resolved::Answer(response) => {
-                return Ok(response.finish(Some(&request), &server.date(), keep_alive));
-            }
-            Resolved::Wait(place) => {
-                server.counters().held.inc();
-                let wait = deadline.saturating_duration_since(Instant::now());
-                let news = weir_ring::select(place.news(), gone(stream, input));
-                let news = weir_ring::timeout(wait, news).await;
-                server.counters().held.dec();
-                match news {
-                    Ok(Either::Left(())) => Hints::default(),
-                    Ok(Either::Right(())) => return Err(io::ErrorKind::ConnectionAborted.into()),
-                    Err(_) => Hints {
-                        no_wait: true,
-                        ts: None,
-                    },
-                }
-            }
-            Resolved::Mux(wanted) => Hints {
-                no_wait: true,
-                ts: Some(ts::segment(server, &wanted).await),
-            },
+/// Answers a request that was not understood.
+async fn refuse(
+    connection: &mut Connection,
+    stream: &mut Stream,
+    response: Response,
+) -> io::Result<()> {
+    let server = connection.server.clone();
+    let outgoing = server.finish(response, None, false);
+    let way = Connection::way(stream, &outgoing);
+    connection.answered(&outgoing, way, weir_ring::now());
+    if let Some(log) = server.log() {
+        let (tls, summary) = (stream.is_tls(), outgoing.summary());
+        log.note(&[], "", connection.peer, tls, summary, weir_ring::now());
+    }
+    send(&server, stream, &outgoing).await
+}
+
+impl Server {
+    /// Answers a request that has to wait for content, or for a segment to be muxed. `gone`
+    /// completes when nobody waits for the answer any more.
+    ///
+    /// # Errors
+    /// `ConnectionAborted` when `gone` completed.
+    pub(crate) async fn answer(
+        &self,
+        head: &[u8],
+        mut later: Resolved,
+        keep_alive: bool,
+        gone: impl Future<Output = ()>,
+    ) -> io::Result<Outgoing> {
+        let Ok(Parsed::Head { head: request, .. }) = request::parse(head) else {
+            return Err(io::ErrorKind::InvalidData.into());
         };
-        later = server.resolve(&request, hints);
+        let mut gone = std::pin::pin!(gone);
+        let deadline = Instant::now() + HOLD_WAIT;
+        loop {
+            let hints = match later {
+                Resolved::Answer(response) => {
+                    return Ok(self.finish(response, Some(&request), keep_alive));
+                }
+                Resolved::Wait(place) => {
+                    self.counters().held.inc();
+                    let wait = deadline.saturating_duration_since(Instant::now());
+                    let news = weir_ring::select(place.news(), gone.as_mut());
+                    let news = weir_ring::timeout(wait, news).await;
+                    self.counters().held.dec();
+                    match news {
+                        Ok(Either::Left(())) => Hints::default(),
+                        Ok(Either::Right(())) => {
+                            return Err(io::ErrorKind::ConnectionAborted.into());
+                        }
+                        Err(_) => Hints {
+                            no_wait: true,
+                            ts: None,
+                        },
+                    }
+                }
+                Resolved::Mux(wanted) => Hints {
+                    no_wait: true,
+                    ts: Some(ts::segment(self, &wanted).await),
+                },
+            };
+            later = self.resolve(&request, hints);
+        }
     }
 }
 
-/// Completes when the peer has closed while its request waits. What it sends meanwhile is
-/// kept for later, up to the length of a head.
-async fn gone(stream: &mut TcpStream, input: &mut Input) {
+/// Completes when the peer has closed, or ended its side, while its request waits. What it sends
+/// meanwhile is kept for later, up to the length of a head.
+async fn gone(stream: &mut Stream, input: &mut Input) {
     while input.bytes().len() < HEAD_BYTES_MAX {
         match stream.recv().await {
             Ok(Some(bytes)) => {
@@ -264,7 +312,7 @@ async fn gone(stream: &mut TcpStream, input: &mut Input) {
 
 /// Reads over a request's body. False if it is too long or broken: the connection cannot be
 /// used further.
-async fn drain(stream: &mut TcpStream, input: &mut Input, length: BodyLength) -> io::Result<bool> {
+async fn drain(stream: &mut Stream, input: &mut Input, length: BodyLength) -> io::Result<bool> {
     let Ok(mut drain) = Drain::new(length, DRAIN_BYTES_MAX) else {
         return Ok(false);
     };
@@ -292,102 +340,24 @@ async fn drain(stream: &mut TcpStream, input: &mut Input, length: BodyLength) ->
     }
 }
 
-/// Ends our side and reads the peer's to its end: bytes that were never read would turn the
-/// close into a reset, which can take the answer with it.
-async fn linger(stream: &mut TcpStream) {
-    if stream.shutdown(Shutdown::Write).is_err() {
-        return;
-    }
-    let mut read = 0;
-    while read < LINGER_BYTES_MAX {
-        match stream.recv().await {
-            Ok(Some(bytes)) => read += bytes.len(),
-            Ok(None) | Err(_) => return,
-        }
-    }
-}
-
-/// Sends an answer, each piece under a deadline of its own.
-async fn send(server: &Server, stream: &mut TcpStream, outgoing: &Outgoing) -> io::Result<()> {
-    let mut memory = vec![outgoing.head.clone()];
-    let mut bytes = outgoing.head.len() as u64;
-    for piece in &outgoing.body {
-        bytes += piece.len();
-        match piece {
-            Piece::Memory(part) => memory.push(part.clone()),
-            Piece::File { file, offset, len } => {
-                let handle = file.data().map_err(io::Error::other)?;
-                for before in memory.drain(..) {
-                    in_time(server, stream.send_more(before)).await?;
+/// Ends our side, reads the peer's to its end, and closes.
+pub(crate) async fn linger(stream: Stream) {
+    match stream {
+        Stream::Plain(stream) => stream.linger(LINGER_WAIT, LINGER_BYTES_MAX).await,
+        Stream::Tls(mut stream) => {
+            let read_over = async {
+                let mut read = 0;
+                if stream.shutdown(Shutdown::Write).await.is_err() {
+                    return;
                 }
-                let (mut at, end) = (*offset, offset + len);
-                while at < end {
-                    let part = SEND_PIECE_BYTES.min(end - at);
-                    let sent = in_time(server, stream.sendfile(&handle, at, part)).await?;
-                    if sent != part {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    at += part;
+                while read < LINGER_BYTES_MAX
+                    && let Ok(Some(bytes)) = stream.recv().await
+                {
+                    read += Bytes::len(&bytes);
                 }
-            }
+            };
+            let _ = weir_ring::timeout(LINGER_WAIT, read_over).await;
+            stream.close().await;
         }
-    }
-    for batch in batches(memory) {
-        in_time(server, stream.send_vectored(batch)).await?;
-    }
-    server
-        .counters()
-        .answered(outgoing.status, outgoing.way(), bytes);
-    Ok(())
-}
-
-/// Groups of memory pieces that are sent under one deadline each.
-fn batches(pieces: Vec<Bytes>) -> Vec<Vec<Bytes>> {
-    let mut batches: Vec<Vec<Bytes>> = Vec::new();
-    let mut room = 0;
-    for mut piece in pieces {
-        while !piece.is_empty() {
-            if room == 0 {
-                batches.push(Vec::new());
-                room = SEND_PIECE_BYTES as usize;
-            }
-            let part = piece.split_to(room.min(piece.len()));
-            room -= part.len();
-            if let Some(batch) = batches.last_mut() {
-                batch.push(part);
-            }
-        }
-    }
-    batches
-}
-
-async fn in_time<T>(
-    server: &Server,
-    sending: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    match weir_ring::timeout(SEND_PIECE_WAIT, sending).await {
-        Ok(sent) => sent,
-        Err(_) => {
-            server.counters().stalled.inc();
-            Err(io::ErrorKind::TimedOut.into())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_sent_in_bounded_batches() {
-        let big = Bytes::from(vec![1u8; SEND_PIECE_BYTES as usize * 2 + 10]);
-        let all = batches(vec![Bytes::from_static(b"head"), big.clone(), Bytes::new()]);
-        assert_eq!(all.len(), 3);
-        let total: usize = all.iter().flatten().map(Bytes::len).sum();
-        assert_eq!(total, big.len() + 4);
-        for batch in &all {
-            assert!(batch.iter().map(Bytes::len).sum::<usize>() <= SEND_PIECE_BYTES as usize);
-        }
-        assert!(batches(vec![Bytes::new()]).is_empty());
     }
 }

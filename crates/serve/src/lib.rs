@@ -1,7 +1,11 @@
 //! HTTP delivery: playlists, segments and the watch page, from the log's views.
 //!
 //! ```text
-//! connection.rs   bytes ─► request ─► resolve.rs ─► response.rs ─► bytes
+//! accept.rs       PROXY header, TLS, protocol
+//!   ├─► quick.rs  simple requests, without a task ──┐
+//!   └─► connection.rs   all others of HTTP/1.1 ─────┤
+//!                                                   ▼
+//!                 bytes ─► request ─► resolve.rs ─► response.rs ─► send.rs ─► bytes
 //!                                      │
 //!                    route.rs ◄────────┼──► hls.rs      playlists from a view
 //!                                      ├──► ts.rs       TS segments, muxed and cached
@@ -12,18 +16,26 @@
 //! leave by gather send from memory, or by sendfile from the log.
 #![forbid(unsafe_code)]
 
+mod accept;
+mod access;
 mod cache;
 mod connection;
 mod counters;
+mod delivery;
 mod hls;
+mod input;
 pub mod limits;
 mod page;
+mod quick;
 mod resolve;
 mod response;
 mod route;
+mod send;
 mod server;
 mod ts;
 mod waiters;
 
-pub use counters::{Answer, Counters, Way};
-pub use server::Server;
+pub use access::{AccessLog, LogFormat};
+pub use counters::{Counters, Limit};
+pub use delivery::Way;
+pub use server::{Options, Server};

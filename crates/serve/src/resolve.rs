@@ -81,7 +81,7 @@ impl Server {
                 Some((bytes, media_type)) => {
                     let body = vec![Piece::Memory(Bytes::from_static(bytes))];
                     let response = Response::ok(media_type, Keep::Forever, body);
-                    response.with_etag(format!("\"{name}\"")).into()
+                    response.with_etag(format_args!("{name}")).into()
                 }
                 None => not_found("no such file").into(),
             },
@@ -112,10 +112,11 @@ impl Server {
         };
         let view = broadcast.view();
         if let Some(text) = hls::multivariant(&broadcast, &view, ts) {
-            let etag = format!("\"{}-{:x}-{ts}\"", &broadcast.key()[..8], hls::stamp(&view));
+            let stamp = hls::stamp(&view);
             let body = vec![Piece::Memory(text.into())];
             return Response::ok(PLAYLIST, Keep::OneSecond, body)
-                .with_etag(etag)
+                .with_etag(format_args!("{}-{stamp:x}-{ts}", &broadcast.key()[..8]))
+                .of(broadcast)
                 .into();
         }
         if !view.ended
@@ -155,9 +156,10 @@ impl Server {
                 }
             },
         };
-        let etag = format!("\"{}-{stamp:x}\"", &broadcast.key()[..8]);
         let body = vec![Piece::Memory(text)];
-        Response::ok(PLAYLIST, Keep::OneSecond, body).with_etag(etag)
+        Response::ok(PLAYLIST, Keep::OneSecond, body)
+            .with_etag(format_args!("{}-{stamp:x}", &broadcast.key()[..8]))
+            .of(broadcast)
     }
 
     /// The broadcast of a stream by its id, the current one or an earlier one.
@@ -180,14 +182,15 @@ impl Server {
                     return not_found("no such init section").into();
                 };
                 let body = vec![Piece::Memory(init.data)];
-                let etag = format!("\"{tag}-{}-i{number}\"", track.0);
                 let media_type = hls::media_type(init.config.kind());
                 Response::ok(media_type, Keep::Forever, body)
-                    .with_etag(etag)
+                    .with_etag(format_args!("{tag}-{}-i{number}", track.0))
+                    .of(broadcast)
                     .into()
             }
             Object::Segment(track, media_sequence) => {
-                segment(&view, tag, track, media_sequence).into()
+                let response = segment(&view, tag, track, media_sequence);
+                response.of(broadcast).into()
             }
             Object::Ts(media_sequence) => {
                 let cache_key = (broadcast.id(), media_sequence);
@@ -213,10 +216,10 @@ impl Server {
                         });
                     }
                 };
-                let etag = format!("\"{tag}-ts-{media_sequence}\"");
                 let body = vec![Piece::Memory(muxed)];
                 Response::ok("video/mp2t", Keep::Forever, body)
-                    .with_etag(etag)
+                    .with_etag(format_args!("{tag}-ts-{media_sequence}"))
+                    .of(broadcast)
                     .into()
             }
         }
@@ -236,8 +239,11 @@ fn segment(view: &weir_store::View, tag: &str, track: TrackId, media_sequence: u
         Body::Memory(parts) => parts.into_iter().map(Piece::Memory).collect(),
         Body::Mixed(pieces) => pieces.into_iter().map(Piece::from).collect(),
     };
-    let etag = format!("\"{tag}-{}-{media_sequence}\"", track.id.0);
-    Response::ok(hls::media_type(track.kind), Keep::Forever, body).with_etag(etag)
+    let began = u64::try_from(segment.info.program_date_time.0 / 1_000_000).ok();
+    let ticks = u64::from(segment.info.duration) / u64::from(track.timescale.max(1));
+    Response::ok(hls::media_type(track.kind), Keep::Forever, body)
+        .with_etag(format_args!("{tag}-{}-{media_sequence}", track.id.0))
+        .modified(began.map(|began| began + ticks))
 }
 
 impl From<weir_store::Piece> for Piece {

@@ -1,12 +1,16 @@
 //! An answer, from what is known of the resource to the bytes that leave.
 
-use crate::counters::Way;
-use bytes::{Bytes, BytesMut};
+use crate::delivery::Way;
+use crate::limits::{HEAD_ARENA_BYTES, INLINE_BYTES_MAX};
+use bytes::{BufMut, Bytes, BytesMut};
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use weir_http::conditional::{self, Outcome, Validators};
+use weir_http::encoding::Encoding;
+use weir_http::origin::{Cors, Origins};
 use weir_http::range::{self, Resolved};
 use weir_http::{Head, HttpDate, Method, Request, Status};
-use weir_store::LogFile;
+use weir_store::{Broadcast, LogFile};
 
 /// Methods that playback paths answer.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -54,6 +58,13 @@ impl Piece {
         }
     }
 
+    pub(crate) fn into_memory(self) -> Option<Bytes> {
+        match self {
+            Self::Memory(bytes) => Some(bytes),
+            Self::File { .. } => None,
+        }
+    }
+
     /// The part of this piece from `skip` on, at most `take` bytes long.
     fn cut(self, skip: u64, take: u64) -> Self {
         let take = take.min(self.len() - skip);
@@ -69,15 +80,62 @@ impl Piece {
     }
 }
 
+/// A strong entity tag, quoted; on the stack, because every answer has one.
+#[derive(Clone, Copy)]
+pub(crate) struct Etag {
+    len: u8,
+    text: [u8; 63],
+}
+
+impl Etag {
+    /// Writes the tag between its quotes; what is too long for it is cut off.
+    pub(crate) fn new(tag: fmt::Arguments<'_>) -> Self {
+        let mut etag = Self {
+            len: 0,
+            text: [0; 63],
+        };
+        // Cutting off is no error: tags of this crate are below 50 characters.
+        let _ = etag.write_fmt(format_args!("\"{tag}\""));
+        etag
+    }
+
+    fn as_str(&self) -> &str {
+        let text = self.text.get(..self.len.into()).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl Write for Etag {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let start = usize::from(self.len);
+        let room = self
+            .text
+            .get_mut(start..start + s.len())
+            .ok_or(fmt::Error)?;
+        room.copy_from_slice(s.as_bytes());
+        self.len += s.len() as u8;
+        Ok(())
+    }
+}
+
 /// What is known of a resource when it is answered.
-#[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: Status,
     pub(crate) media_type: &'static str,
     pub(crate) keep: Keep,
-    /// Strong entity tag, quoted.
-    pub(crate) etag: Option<String>,
+    pub(crate) etag: Option<Etag>,
+    /// When it last changed, in seconds of Unix time.
+    pub(crate) last_modified: Option<u64>,
     pub(crate) body: Vec<Piece>,
+    /// How the body is encoded; `None` if it never is. Else the answer depends on
+    /// `Accept-Encoding`.
+    pub(crate) encoding: Option<Encoding>,
+    /// The sites that may read it, if not all may.
+    pub(crate) origins: Option<Arc<Origins>>,
+    /// Seconds after which a refused client may come back.
+    pub(crate) retry_after: Option<u32>,
+    /// The broadcast that it is of.
+    pub(crate) of: Option<Arc<Broadcast>>,
 }
 
 impl Response {
@@ -88,69 +146,115 @@ impl Response {
             media_type,
             keep,
             etag: None,
+            last_modified: None,
             body,
+            encoding: None,
+            origins: None,
+            retry_after: None,
+            of: None,
         }
     }
 
-    pub(crate) fn with_etag(mut self, etag: String) -> Self {
-        self.etag = Some(etag);
+    pub(crate) fn with_etag(mut self, tag: fmt::Arguments<'_>) -> Self {
+        self.etag = Some(Etag::new(tag));
+        self
+    }
+
+    /// Notes when it last changed, in seconds of Unix time.
+    pub(crate) fn modified(mut self, at: Option<u64>) -> Self {
+        self.last_modified = at;
+        self
+    }
+
+    pub(crate) fn of(mut self, broadcast: Arc<Broadcast>) -> Self {
+        self.of = Some(broadcast);
         self
     }
 
     /// An error with a sentence for people.
     pub(crate) fn error(status: Status, why: &str) -> Self {
         let text = format!("{} {}: {why}\n", status.code(), status.reason());
-        Self {
-            status,
-            media_type: "text/plain; charset=utf-8",
-            keep: Keep::OneSecond,
-            etag: None,
-            body: vec![Piece::Memory(text.into())],
-        }
+        let body = vec![Piece::Memory(text.into())];
+        let mut response = Self::ok("text/plain; charset=utf-8", Keep::OneSecond, body);
+        response.status = status;
+        response
     }
 
-    /// Applies conditions, range and method of `request`, and writes the head.
+    /// Applies conditions, range and method of `request`, and writes the head, and a small body
+    /// behind it, into `arena`.
     pub(crate) fn finish(
-        self,
+        mut self,
         request: Option<&Request<'_>>,
         date: &HttpDate,
         keep_alive: bool,
+        arena: &mut BytesMut,
     ) -> Outgoing {
         let length = self.body.iter().map(Piece::len).sum();
-        let mut status = self.status;
-        let mut selected = Resolved::Whole;
-        if let Some(request) = request.filter(|_| status == Status::Ok) {
-            let validators = Validators {
-                etag: self.etag.as_deref(),
-                last_modified: None,
-            };
-            match conditional::evaluate(request, &validators) {
-                Outcome::NotModified => status = Status::NotModified,
-                Outcome::PreconditionFailed => status = Status::PreconditionFailed,
-                Outcome::Proceed => {
-                    if let Some(range) = range::requested(request, self.etag.as_deref()) {
-                        selected = range.resolve(length);
-                    }
-                }
-            }
-        }
-        match selected {
-            Resolved::Whole => {}
-            Resolved::Part { .. } => status = Status::PartialContent,
-            Resolved::Unsatisfiable => status = Status::RangeNotSatisfiable,
-        }
-        let options = request.is_some_and(|r| r.method == Method::Options);
-        let body = match (status, selected) {
-            (_, Resolved::Part { first, last }) => cut(self.body, first, last - first + 1),
+        let selected = self.select(request, length);
+        let body = std::mem::take(&mut self.body);
+        let body = match (self.status, selected) {
+            (_, Resolved::Part { first, last }) => cut(body, first, last - first + 1),
             (Status::NotModified | Status::PreconditionFailed | Status::RangeNotSatisfiable, _) => {
                 Vec::new()
             }
-            _ => self.body,
+            _ => body,
         };
-        let sent: u64 = body.iter().map(Piece::len).sum();
-        let mut out = BytesMut::with_capacity(512);
-        let mut head = Head::start(&mut out, status, date);
-        if !status.is_bodiless() {
+        if arena.capacity() < HEAD_ARENA_BYTES / 4 {
+            *arena = BytesMut::with_capacity(HEAD_ARENA_BYTES);
+        }
+        let sent = body.iter().map(Piece::len).sum();
+        let head = Head::start(arena, self.status, date);
+        let head = self.describe(head, request, (sent, length), selected);
+        head.connection(keep_alive).end();
+        let is_head = request.is_some_and(|r| r.method == Method::Head);
+        let mut outgoing = Outgoing {
+            status: self.status,
+            head: Bytes::new(),
+            head_len: arena.len(),
+            body: if is_head { Vec::new() } else { body },
+            keep_alive,
+            of: self.of,
+        };
+        outgoing.inline(arena);
+        outgoing.head = arena.split().freeze();
+        outgoing
+    }
+
+    /// Evaluates conditions and range, and sets the status that they lead to.
+    fn select(&mut self, request: Option<&Request<'_>>, length: u64) -> Resolved {
+        let Some(request) = request.filter(|_| self.status == Status::Ok) else {
+            return Resolved::Whole;
+        };
+        let validators = Validators {
+            etag: self.etag.as_ref().map(Etag::as_str),
+            last_modified: self.last_modified,
+        };
+        match conditional::evaluate(request, &validators) {
+            Outcome::NotModified => self.status = Status::NotModified,
+            Outcome::PreconditionFailed => self.status = Status::PreconditionFailed,
+            Outcome::Proceed => {
+                let range = range::requested(request, validators.etag);
+                let selected = range.map_or(Resolved::Whole, |range| range.resolve(length));
+                match selected {
+                    Resolved::Whole => {}
+                    Resolved::Part { .. } => self.status = Status::PartialContent,
+                    Resolved::Unsatisfiable => self.status = Status::RangeNotSatisfiable,
+                }
+                return selected;
+            }
+        }
+        Resolved::Whole
+    }
+
+    /// Writes the fields that follow from the resource and the status.
+    fn describe<'b>(
+        &self,
+        mut head: Head<'b, BytesMut>,
+        request: Option<&Request<'_>>,
+        (sent, length): (u64, u64),
+        selected: Resolved,
+    ) -> Head<'b, BytesMut> {
+        if !self.status.is_bodiless() {
             head = head.content_length(sent);
             if sent > 0 {
                 head = head.content_type(self.media_type);
@@ -161,49 +265,83 @@ impl Response {
             Resolved::Unsatisfiable => head = head.content_range_unsatisfied(length),
             Resolved::Whole => {}
         }
-        if status == Status::MethodNotAllowed {
+        if request.is_some_and(|r| r.method == Method::Options) {
+            head = head.allow(ALLOW).preflight(ALLOW);
+        } else if self.status == Status::MethodNotAllowed {
             head = head.allow(ALLOW);
         }
-        if options {
-            head = head.allow(ALLOW).preflight(ALLOW);
-        }
         let refused = matches!(
-            status,
+            self.status,
             Status::PreconditionFailed | Status::RangeNotSatisfiable
         );
         let keep = if refused { Keep::OneSecond } else { self.keep };
         head = head.cache_control(keep.as_str());
         if let Some(etag) = &self.etag {
-            head = head.etag(etag).accept_ranges();
+            head = head.etag(etag.as_str()).accept_ranges();
         }
-        head.cors().connection(keep_alive).end();
-        let is_head = request.is_some_and(|r| r.method == Method::Head);
-        Outgoing {
-            status,
-            head: out.freeze(),
-            body: if is_head { Vec::new() } else { body },
-            keep_alive,
+        if let Some(at) = self.last_modified.filter(|_| !refused) {
+            head = head.last_modified(&HttpDate::from_unix(at));
         }
+        if let Some(encoding) = self.encoding {
+            head = head.vary("Accept-Encoding");
+            if encoding != Encoding::Identity && !refused {
+                head = head.field("Content-Encoding", encoding.as_str());
+            }
+        }
+        if let Some(seconds) = self.retry_after {
+            head = head.field("Retry-After", &seconds.to_string());
+        }
+        head.cors_for(match &self.origins {
+            Some(origins) => origins.cors(request.and_then(|r| r.headers.first("origin"))),
+            None => Cors::Any,
+        })
     }
 }
 
 /// Bytes on their way out.
-#[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) status: Status,
+    /// The head, and behind it a small body.
     pub(crate) head: Bytes,
+    /// Bytes of `head` that are the head.
+    pub(crate) head_len: usize,
+    /// What follows, if it is not in `head` already.
     pub(crate) body: Vec<Piece>,
     pub(crate) keep_alive: bool,
+    /// The broadcast that it is of.
+    pub(crate) of: Option<Arc<Broadcast>>,
 }
 
 impl Outgoing {
+    /// Copies a small body behind the head: one buffer is cheaper to send than two.
+    fn inline(&mut self, arena: &mut BytesMut) {
+        if let [Piece::Memory(bytes)] = &self.body[..]
+            && bytes.len() <= INLINE_BYTES_MAX
+        {
+            arena.put_slice(bytes);
+            self.body.clear();
+        }
+    }
+
     /// How the body leaves, for the metrics.
     pub(crate) fn way(&self) -> Way {
         match self.body.first() {
+            None if self.head.len() > self.head_len => Way::Gather,
             None => Way::None,
             Some(Piece::Memory(_)) => Way::Gather,
             Some(Piece::File { .. }) => Way::Sendfile,
         }
+    }
+
+    /// What the access log says of it: status, and length of the body.
+    pub(crate) fn summary(&self) -> (Status, u64) {
+        (self.status, self.body_len())
+    }
+
+    /// Length of the body in bytes.
+    pub(crate) fn body_len(&self) -> u64 {
+        let behind: u64 = self.body.iter().map(Piece::len).sum();
+        behind + (self.head.len() - self.head_len) as u64
     }
 }
 
@@ -238,15 +376,17 @@ mod tests {
         let body =
             ["hello ", "wide ", "world"].map(|s| Piece::Memory(Bytes::from_static(s.as_bytes())));
         let response =
-            Response::ok("text/plain", Keep::Forever, body.into()).with_etag("\"v1\"".into());
-        let out = response.finish(Some(&request), &HttpDate::from_unix(0), true);
+            Response::ok("text/plain", Keep::Forever, body.into()).with_etag(format_args!("v1"));
+        let mut arena = BytesMut::new();
+        let out = response.finish(Some(&request), &HttpDate::from_unix(0), true, &mut arena);
+        let inlined = out.head.slice(out.head_len..);
         let bytes = out.body.iter().flat_map(|p| match p {
             Piece::Memory(b) => b.to_vec(),
             Piece::File { .. } => unreachable!(),
         });
         (
-            String::from_utf8(out.head.to_vec()).unwrap(),
-            bytes.collect(),
+            String::from_utf8(out.head[..out.head_len].to_vec()).unwrap(),
+            inlined.iter().copied().chain(bytes).collect(),
         )
     }
 

@@ -1,20 +1,32 @@
 //! One worker's HTTP server: what its connections share.
 
+use crate::accept;
+use crate::access::{AccessLog, WorkerLog};
 use crate::cache::Cache;
-use crate::connection;
 use crate::counters::Counters;
+use crate::delivery::Delivery;
 use crate::limits::{
-    DRAIN_TICK, DRAIN_WAIT, PLAYLIST_BYTES_MAX, PLAYLISTS_MAX, TS_CACHE_BYTES, TS_MUXING_MAX,
+    COLD_READS_MAX, DRAIN_TICK, DRAIN_WAIT, PLAYLIST_BYTES_MAX, PLAYLISTS_MAX, RATE_ADDRESSES_MAX,
+    TS_CACHE_BYTES, TS_MUXING_MAX,
 };
+use crate::response::{Outgoing, Response};
 use crate::route::{Rendition, Span};
+use crate::send::Hot;
 use crate::waiters::Waiters;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-use weir_http::HttpDate;
-use weir_media::StreamName;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use weir_http::forwarded::{self, Field};
+use weir_http::network::Network;
+use weir_http::origin::Origins;
+use weir_http::{HttpDate, Request, Status};
+use weir_media::{Mono, StreamName};
+use weir_net::tls::Acceptor;
+use weir_net::{ConnectionGuard, RateLimit};
 use weir_ring::net::TcpStream;
 use weir_ring::{Permits, Receiver};
 use weir_store::{BroadcastId, Library};
@@ -23,6 +35,24 @@ use weir_store::{BroadcastId, Library};
 type Rendered = (u64, Bytes);
 type PlaylistKey = (BroadcastId, Span, Rendition);
 type TsKey = (BroadcastId, u64);
+
+/// What the operator may set. The same for all workers.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Proxies in front of this server: what they say of the client's address is believed.
+    pub trusted: Vec<Network>,
+    /// The field that they say it in.
+    pub forwarded: Field,
+    /// Connections from them begin with a PROXY header (version 1 or 2).
+    pub proxy_protocol: bool,
+    /// Requests per second that one address may send to one worker, over a burst of twice as
+    /// many; 0 is no limit.
+    pub requests_per_second: u32,
+    /// Where requests are logged, if anywhere.
+    pub access_log: Option<AccessLog>,
+    /// The sites that may play a stream, where not all may.
+    pub origins: HashMap<StreamName, Arc<Origins>>,
+}
 
 /// One worker's part. Cheap to clone; not `Send`.
 #[derive(Clone)]
@@ -33,11 +63,20 @@ pub struct Server {
 struct Inner {
     library: Arc<Library>,
     worker: usize,
+    options: Arc<Options>,
     counters: Counters,
+    delivery: Arc<Delivery>,
+    log: Option<WorkerLog>,
+    rate: Option<RefCell<RateLimit>>,
+    started: Instant,
     waiters: Rc<Waiters>,
     playlists: RefCell<Cache<PlaylistKey, Rendered>>,
     ts_cache: RefCell<Cache<TsKey, Bytes>>,
     muxing: Permits,
+    hot: Hot,
+    cold_reads: Permits,
+    /// Where heads are written.
+    arena: RefCell<BytesMut>,
     date: Cell<(u64, HttpDate)>,
     /// Connections that are not parked.
     busy: Cell<usize>,
@@ -47,15 +86,35 @@ struct Inner {
 impl Server {
     /// The part of worker `worker`.
     #[must_use]
-    pub fn new(library: Arc<Library>, worker: usize, counters: Counters) -> Self {
+    pub fn new(
+        library: Arc<Library>,
+        worker: usize,
+        counters: Counters,
+        options: Arc<Options>,
+    ) -> Self {
+        let log = options.access_log.clone();
+        let per_second = options.requests_per_second;
+        let rate = (per_second > 0).then(|| {
+            let interval = Duration::from_secs(1) / per_second;
+            let burst = per_second.saturating_mul(2);
+            RefCell::new(RateLimit::new(burst, interval, RATE_ADDRESSES_MAX))
+        });
         let inner = Inner {
             library,
             worker,
+            options,
+            delivery: counters.delivery(worker),
+            log: log.map(|log| WorkerLog::new(log, counters.clone())),
+            rate,
+            started: Instant::now(),
             counters,
             waiters: Rc::default(),
             playlists: RefCell::new(Cache::new(PLAYLISTS_MAX, PLAYLIST_BYTES_MAX)),
             ts_cache: RefCell::new(Cache::new(usize::MAX, TS_CACHE_BYTES)),
             muxing: Permits::new(TS_MUXING_MAX),
+            hot: Hot::new(),
+            cold_reads: Permits::new(COLD_READS_MAX),
+            arena: RefCell::default(),
             date: Cell::new((0, HttpDate::from_unix(0))),
             busy: Cell::new(0),
             stopping: Cell::new(false),
@@ -68,6 +127,14 @@ impl Server {
     /// Starts what the worker does besides connections: waking requests that wait for the
     /// streams that `news` names.
     pub fn start(&self, mut news: Receiver<StreamName>) {
+        if self.inner.log.is_some() {
+            let server = self.clone();
+            weir_ring::spawn(async move {
+                if let Some(log) = server.log() {
+                    log.flush_forever().await;
+                }
+            });
+        }
         let server = self.clone();
         weir_ring::spawn(async move {
             while let Some(name) = news.recv().await {
@@ -76,13 +143,53 @@ impl Server {
         });
     }
 
-    /// Serves an accepted connection to its end. `guard` is held meanwhile.
-    pub fn serve<G: 'static>(&self, stream: TcpStream, guard: G) {
-        let counters = &self.inner.counters;
-        counters.accepted.inc();
+    /// Serves an accepted connection to its end, under TLS if `tls` is given. `guard` is held
+    /// meanwhile.
+    pub fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        guard: ConnectionGuard,
+        tls: Option<&Acceptor>,
+    ) {
+        self.inner.counters.accepted.inc();
         let _ = stream.set_nodelay(true);
-        let open = Open::new(counters.clone());
-        connection::park(self.clone(), stream, (guard, open));
+        accept::accept(self, stream, peer, guard, tls);
+    }
+
+    /// The client of a request: the peer, or whom a trusted proxy names.
+    pub(crate) fn client(&self, request: &Request<'_>, peer: IpAddr) -> IpAddr {
+        let options = &self.inner.options;
+        if options.trusted.is_empty() {
+            return peer;
+        }
+        forwarded::client(request.headers, options.forwarded, peer, &options.trusted)
+    }
+
+    /// Takes a request of the client's rate; the refusal, if it has sent too many.
+    pub(crate) fn limited(&self, client: IpAddr) -> Option<Response> {
+        let rate = self.inner.rate.as_ref()?;
+        let since = weir_ring::now().saturating_duration_since(self.inner.started);
+        let now = Mono(u64::try_from(since.as_micros()).unwrap_or(u64::MAX));
+        if rate.borrow_mut().take(client, now) {
+            return None;
+        }
+        self.inner.counters.limited.inc();
+        let why = "this address sends too many requests";
+        let mut response = Response::error(Status::TooManyRequests, why);
+        response.retry_after = Some(1);
+        Some(response)
+    }
+
+    /// Writes an answer's head.
+    pub(crate) fn finish(
+        &self,
+        response: Response,
+        request: Option<&Request<'_>>,
+        keep_alive: bool,
+    ) -> Outgoing {
+        let arena = &mut self.inner.arena.borrow_mut();
+        response.finish(request, &self.date(), keep_alive, arena)
     }
 
     /// From now on answers end their connections; waits until those under way are sent, at
@@ -90,11 +197,20 @@ impl Server {
     pub async fn drain(&self) {
         self.inner.stopping.set(true);
         let sent = async {
-            while self.inner.busy.get() > 0 {
+            while self.inner.busy.get() > 0 || sending() {
                 weir_ring::sleep(DRAIN_TICK).await;
             }
         };
         let _ = weir_ring::timeout(DRAIN_WAIT, sent).await;
+        if let Some(log) = self.log() {
+            log.flush();
+        }
+    }
+
+    /// Counts a connection as open while the guard lives.
+    pub(crate) fn opened(&self) -> Open {
+        self.inner.counters.connections.inc();
+        Open(self.inner.clone())
     }
 
     /// Counts a connection as busy with a request while the guard lives.
@@ -117,6 +233,26 @@ impl Server {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(crate) fn delivery(&self) -> &Delivery {
+        &self.inner.delivery
+    }
+
+    pub(crate) fn log(&self) -> Option<&WorkerLog> {
+        self.inner.log.as_ref()
+    }
+
+    pub(crate) fn hot(&self) -> &Hot {
+        &self.inner.hot
+    }
+
+    pub(crate) fn cold_reads(&self) -> &Permits {
+        &self.inner.cold_reads
     }
 
     pub(crate) fn waiters(&self) -> &Rc<Waiters> {
@@ -160,17 +296,16 @@ impl Drop for Busy {
 }
 
 /// Counts a connection as open while it lives.
-struct Open(Counters);
-
-impl Open {
-    fn new(counters: Counters) -> Self {
-        counters.connections.inc();
-        Self(counters)
-    }
-}
+pub(crate) struct Open(Rc<Inner>);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.connections.dec();
+        self.0.counters.connections.dec();
     }
+}
+
+/// Whether answers of parked connections are on their way.
+fn sending() -> bool {
+    let stats = weir_ring::stats();
+    stats.parked_sends > stats.parked_sends_over
 }

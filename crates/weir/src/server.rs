@@ -225,7 +225,8 @@ fn start_workers(
     cpus: Vec<Option<usize>>,
     registry: &mut Registry,
 ) -> Result<Workers, String> {
-    let http_counters = weir_serve::Counters::default();
+    let http_counters = weir_serve::Counters::new(cpus.len());
+    let http_options = Arc::new(weir_serve::Options::default());
     shared.counters.register(registry);
     http_counters.register(registry);
     let (mut rtmp, mut http) = (listeners.rtmp.into_iter(), listeners.http.into_iter());
@@ -243,6 +244,7 @@ fn start_workers(
             cpu,
             shared: shared.clone(),
             http_counters: http_counters.clone(),
+            http_options: http_options.clone(),
             rtmp: rtmp.next(),
             http: http.next(),
             handoffs,

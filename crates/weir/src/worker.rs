@@ -31,6 +31,8 @@ pub struct Parts {
     pub shared: Arc<Shared>,
     /// Counters of HTTP delivery.
     pub http_counters: weir_serve::Counters,
+    /// Settings of HTTP delivery.
+    pub http_options: Arc<weir_serve::Options>,
     /// Its listening sockets.
     pub rtmp: Option<std::net::TcpListener>,
     /// Likewise.
@@ -95,6 +97,7 @@ async fn work(mut parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailabl
         parts.shared.library.clone(),
         parts.index,
         parts.http_counters,
+        parts.http_options,
     );
     server.start(parts.news);
     let limits = ConnectionLimits::new(CONNECTIONS_DEFAULT, CONNECTIONS_PER_ADDRESS_DEFAULT);
@@ -106,7 +109,7 @@ async fn work(mut parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailabl
     }
     if let Some(listener) = parts.http {
         let server = server.clone();
-        let serve = move |stream, _, guard| server.serve(stream, guard);
+        let serve = move |stream, peer, guard| server.serve(stream, peer, guard, None);
         accepting.push(weir_ring::spawn(accept(listener, limits, serve)));
     }
     let _ = started.send(Ok(()));

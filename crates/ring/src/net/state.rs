@@ -174,6 +174,25 @@ impl Driver {
         stream.queued = stream.queued.saturating_add(1);
     }
 
+    /// Puts data before all that is unread.
+    pub(crate) fn unread(&mut self, key: Key, bytes: Bytes) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let data = ReceivedData::Heap(bytes);
+        let next = stream.first;
+        let is_first = stream.queued == 0;
+        let next = if is_first { NONE } else { next };
+        let Ok(received) = self.received.insert(Received { next, data }) else {
+            return;
+        };
+        stream.first = received.index;
+        if is_first {
+            stream.last = received.index;
+        }
+        stream.queued = stream.queued.saturating_add(1);
+    }
+
     /// Lets a stream go: its unread data is dropped, its descriptor closed once nothing is in
     /// flight. What was on the heap is handed out to be dropped outside.
     pub(crate) fn begin_close(&mut self, key: Key) -> Vec<Bytes> {

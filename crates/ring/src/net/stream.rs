@@ -107,6 +107,13 @@ impl TcpStream {
         self.pop()
     }
 
+    /// Puts `bytes` before all that is unread: what was received and belongs to the next reader.
+    pub fn unread(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.local.driver.borrow_mut().unread(self.key, bytes);
+        }
+    }
+
     /// Sends all of `data`, or fails. See [`SendHalf::send`].
     ///
     /// # Errors
@@ -190,6 +197,13 @@ impl TcpStream {
     /// Both directions, for use at the same time within one task.
     pub fn split(&mut self) -> (RecvHalf<'_>, SendHalf<'_>) {
         (RecvHalf { stream: self }, SendHalf { stream: self })
+    }
+
+    /// True when a send failed or was given up: nothing can be sent any more.
+    pub fn is_broken(&self) -> bool {
+        let driver = self.local.driver.borrow();
+        let state = driver.streams.get(self.key);
+        state.is_none_or(|state| state.has(BROKEN))
     }
 
     /// Switches Nagle's algorithm off (`TCP_NODELAY`) or on.

@@ -1,0 +1,147 @@
+//! Requests that are answered where their bytes arrive, without a task.
+//!
+//! Nearly all are: a whole head in one receive, for something in memory or in the page cache. The
+//! answer is handed to the kernel at once, and the connection parked again. Whatever is not so
+//! simple goes to [`crate::connection`], which starts over from the same bytes.
+
+use crate::connection::{self, Connection, idle_deadline, may_keep};
+use crate::input::Input;
+use crate::limits::{QUICK_BYTES_MAX, SEND_PIECE_BYTES};
+use crate::resolve::{Hints, Resolved};
+use crate::response::{Outgoing, Piece};
+use crate::send::send;
+use bytes::Buf;
+use std::time::Instant;
+use tracing::debug;
+use weir_http::{BodyLength, Parsed, request};
+use weir_net::Stream;
+use weir_net::stream::Received;
+use weir_ring::net::{Readiness, TcpStream};
+
+/// A parked connection has news.
+pub(crate) fn readable(connection: Connection, stream: Stream, readiness: Readiness) {
+    if readiness != Readiness::Data {
+        return;
+    }
+    weir_ring::hurry();
+    match stream {
+        Stream::Plain(stream) => plain(connection, stream),
+        stream => drop(weir_ring::spawn(connection::run(
+            connection,
+            stream,
+            Input::default(),
+        ))),
+    }
+}
+
+fn plain(mut connection: Connection, mut stream: TcpStream) {
+    let Some(received) = stream.try_recv() else {
+        return connection.park(stream.into());
+    };
+    match answer(&mut connection, &received) {
+        Some((outgoing, began)) => {
+            // The buffer goes back before anything is sent.
+            drop(received);
+            leave(connection, stream, outgoing, began);
+        }
+        None => {
+            let input = Input::from(Received::Ring(received));
+            weir_ring::spawn(connection::run(connection, stream.into(), input));
+        }
+    }
+}
+
+/// The answer to a request that is all of `received`, if it is a simple one.
+fn answer(connection: &mut Connection, received: &[u8]) -> Option<(Outgoing, Instant)> {
+    let Ok(Parsed::Head { head: request, len }) = request::parse(received) else {
+        return None;
+    };
+    let server = &connection.server;
+    let simple = len == received.len()
+        && request.body == BodyLength::None
+        && may_keep(&request)
+        && !server.is_stopping();
+    if !simple {
+        return None;
+    }
+    let began = weir_ring::now();
+    let client = server.client(&request, connection.peer);
+    let response = match server.limited(client) {
+        Some(refusal) => refusal,
+        None => match server.resolve(&request, Hints::default()) {
+            Resolved::Answer(response) => response,
+            Resolved::Wait(_) | Resolved::Mux(_) => return None,
+        },
+    };
+    let outgoing = server.finish(response, Some(&request), true);
+    if let Some(log) = server.log() {
+        let summary = outgoing.summary();
+        log.note(received, "HTTP/1.1", client, false, summary, began);
+    }
+    Some((outgoing, began))
+}
+
+/// Hands an answer to the kernel, as much as it takes, and the rest to a task.
+fn leave(mut connection: Connection, stream: TcpStream, mut outgoing: Outgoing, began: Instant) {
+    connection.answered(&outgoing, outgoing.way(), began);
+    let in_memory = |piece: &Piece| matches!(piece, Piece::Memory(_));
+    if matches!(outgoing.body[..], [Piece::File { .. }]) {
+        leave_file(connection, stream, outgoing);
+    } else if outgoing.body_len() <= QUICK_BYTES_MAX && outgoing.body.iter().all(in_memory) {
+        let body = std::mem::take(&mut outgoing.body);
+        let body = body.into_iter().filter_map(Piece::into_memory);
+        let bufs = std::iter::once(outgoing.head).chain(body);
+        stream.send_and_park(bufs, Some(idle_deadline()), move |stream, readiness| {
+            if readiness == Readiness::TimedOut && stream.is_broken() {
+                connection.server.counters().stalled.inc();
+            }
+            readable(connection, stream.into(), readiness);
+        });
+    } else {
+        leave_later(connection, stream, outgoing);
+    }
+}
+
+/// The head, and what the socket takes of a range that is in the page cache.
+fn leave_file(connection: Connection, mut stream: TcpStream, mut outgoing: Outgoing) {
+    let [Piece::File { file, offset, len }] = &mut outgoing.body[..] else {
+        return;
+    };
+    let Ok(handle) = file.data() else {
+        // Deleted since: its answer promised a body, so that nothing can be said any more.
+        return;
+    };
+    let part = SEND_PIECE_BYTES.min(*len);
+    if connection.server.is_hot(file, &handle, *offset, part) {
+        let sent = stream.try_send(&outgoing.head, true).and_then(|head| {
+            let whole = head == outgoing.head.len();
+            outgoing.head.advance(head);
+            match whole {
+                true => stream.try_sendfile(&handle, *offset, part),
+                false => Ok(0),
+            }
+        });
+        match sent {
+            Ok(sent) if sent == *len => return connection.park(stream.into()),
+            Ok(sent) => {
+                *offset += sent;
+                *len -= sent;
+            }
+            Err(e) => return debug!("HTTP connection ends: {e}"),
+        }
+    }
+    leave_later(connection, stream, outgoing);
+}
+
+/// Sends what is left of an answer from a task.
+fn leave_later(connection: Connection, stream: TcpStream, outgoing: Outgoing) {
+    weir_ring::spawn(async move {
+        let server = connection.server.clone();
+        let _busy = server.busy();
+        let mut stream = Stream::Plain(stream);
+        match send(&server, &mut stream, &outgoing).await {
+            Ok(()) => connection.park(stream),
+            Err(e) => debug!("HTTP connection ends: {e}"),
+        }
+    });
+}

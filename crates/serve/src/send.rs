@@ -1,0 +1,187 @@
+//! Sending an answer: from memory, from the page cache, or from a disk that makes us wait.
+
+use crate::limits::{COLD_READ_BYTES, HOT_ENTRIES, HOT_WAIT, SEND_PIECE_BYTES, SEND_PIECE_WAIT};
+use crate::response::{Outgoing, Piece};
+use crate::server::Server;
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+use weir_net::Stream;
+use weir_ring::fs::{File, Residency};
+use weir_store::LogFile;
+
+/// Ranges that were in the page cache a moment ago, so that a segment which many viewers ask for
+/// is probed once a second and not once per request. A table of hashes: two ranges that meet in a
+/// place only cost a probe more.
+pub(crate) struct Hot {
+    entries: RefCell<Vec<(u64, Option<Instant>)>>,
+}
+
+impl Hot {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: RefCell::new(vec![(0, None); HOT_ENTRIES]),
+        }
+    }
+
+    fn hash(file: &Arc<LogFile>, at: u64) -> u64 {
+        // The file's address names it: whoever holds it now is in the page cache just as well, or
+        // is found out a second later.
+        let file = Arc::as_ptr(file) as u64;
+        (file ^ at.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn is_known(&self, file: &Arc<LogFile>, at: u64, now: Instant) -> bool {
+        let hash = Self::hash(file, at);
+        let entries = self.entries.borrow();
+        let (of, until) = entries[(hash >> 32) as usize % HOT_ENTRIES];
+        of == hash && until.is_some_and(|until| now < until)
+    }
+
+    fn note(&self, file: &Arc<LogFile>, at: u64, now: Instant) {
+        let hash = Self::hash(file, at);
+        let mut entries = self.entries.borrow_mut();
+        entries[(hash >> 32) as usize % HOT_ENTRIES] = (hash, Some(now + HOT_WAIT));
+    }
+}
+
+impl Server {
+    /// Whether a range can be sent without waiting for the disk, as far as one can tell.
+    pub(crate) fn is_hot(&self, log: &Arc<LogFile>, file: &File, at: u64, len: u64) -> bool {
+        let now = weir_ring::now();
+        if self.hot().is_known(log, at, now) {
+            return true;
+        }
+        let resident = file.residency(at, len) == Residency::Resident;
+        if resident {
+            self.hot().note(log, at, now);
+        }
+        resident
+    }
+
+    /// Brings a range into the page cache without stalling the worker: the ring's kernel threads
+    /// wait for the disk. So many at once that the log's appends, which use them too, go on.
+    async fn warm(&self, log: &Arc<LogFile>, file: &File, at: u64, len: u64) -> io::Result<()> {
+        if self.is_hot(log, file, at, len) {
+            return Ok(());
+        }
+        self.counters().cold.inc();
+        let _permit = self.cold_reads().acquire().await;
+        let end = at + len;
+        let mut position = at;
+        while position < end {
+            let part = COLD_READ_BYTES.min(end - position);
+            // What was read is dropped: it is in the page cache now, and waits there for a slow
+            // viewer at no cost of ours.
+            let read = file.read_at(part as usize, position).await?;
+            if read.len() as u64 != part {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            position += part;
+        }
+        self.hot().note(log, at, weir_ring::now());
+        Ok(())
+    }
+}
+
+/// Sends an answer, each piece under a deadline of its own.
+pub(crate) async fn send(
+    server: &Server,
+    stream: &mut Stream,
+    outgoing: &Outgoing,
+) -> io::Result<()> {
+    let mut memory = vec![outgoing.head.clone()];
+    for piece in &outgoing.body {
+        match piece {
+            Piece::Memory(part) => memory.push(part.clone()),
+            Piece::File { file, offset, len } => {
+                let handle = file.data().map_err(io::Error::other)?;
+                for before in memory.drain(..) {
+                    in_time(server, stream.send_more(before)).await?;
+                }
+                send_file(server, stream, (file, &handle), *offset, offset + len).await?;
+            }
+        }
+    }
+    for batch in batches(memory) {
+        in_time(server, stream.send_vectored(batch)).await?;
+    }
+    Ok(())
+}
+
+/// Sends a range of a log file.
+pub(crate) async fn send_file(
+    server: &Server,
+    stream: &mut Stream,
+    (log, file): (&Arc<LogFile>, &File),
+    mut at: u64,
+    end: u64,
+) -> io::Result<()> {
+    while at < end {
+        let part = SEND_PIECE_BYTES.min(end - at);
+        // Under TLS the file is read, and what is cold is read through the ring.
+        if !stream.is_tls() {
+            server.warm(log, file, at, part).await?;
+        }
+        let sent = in_time(server, stream.sendfile(file, at, part)).await?;
+        if sent != part {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        at += part;
+    }
+    Ok(())
+}
+
+/// Groups of memory pieces that are sent under one deadline each.
+fn batches(pieces: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+    let mut batches: Vec<Vec<Bytes>> = Vec::new();
+    let mut room = 0;
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            if room == 0 {
+                batches.push(Vec::new());
+                room = SEND_PIECE_BYTES as usize;
+            }
+            let part = piece.split_to(room.min(piece.len()));
+            room -= part.len();
+            if let Some(batch) = batches.last_mut() {
+                batch.push(part);
+            }
+        }
+    }
+    batches
+}
+
+/// Ends what the peer does not let proceed.
+async fn in_time<T>(
+    server: &Server,
+    sending: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    match weir_ring::timeout(SEND_PIECE_WAIT, sending).await {
+        Ok(sent) => sent,
+        Err(_) => {
+            server.counters().stalled.inc();
+            Err(io::ErrorKind::TimedOut.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_sent_in_bounded_batches() {
+        let big = Bytes::from(vec![1u8; SEND_PIECE_BYTES as usize * 2 + 10]);
+        let all = batches(vec![Bytes::from_static(b"head"), big.clone(), Bytes::new()]);
+        assert_eq!(all.len(), 3);
+        let total: usize = all.iter().flatten().map(Bytes::len).sum();
+        assert_eq!(total, big.len() + 4);
+        for batch in &all {
+            assert!(batch.iter().map(Bytes::len).sum::<usize>() <= SEND_PIECE_BYTES as usize);
+        }
+        assert!(batches(vec![Bytes::new()]).is_empty());
+    }
+}
