@@ -117,6 +117,8 @@ async fn processor_time(work: impl AsyncFnOnce()) -> Duration {
 }
 
 fn spent() -> Duration {
+    // The scheduler brings the count up to date when the thread yields.
+    std::thread::yield_now();
     let line = std::fs::read_to_string("/proc/thread-self/schedstat").expect("schedstat");
     let nanoseconds = line.split(' ').next().and_then(|field| field.parse().ok());
     Duration::from_nanos(nanoseconds.expect("a number"))

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::limits::{ALERT_LINGER_BYTES, ALERT_LINGER_WAIT};
 use crate::tls::identity::{Identity, Warning};
 use crate::tls::names::{Resolver, Table};
+use crate::tls::record;
 use crate::tls::session::Session;
 use crate::tls::stream::TlsStream;
 use bytes::Bytes;
@@ -37,7 +38,7 @@ impl Acceptor {
     /// [`Error`], which names the file and what to do. An expired certificate is no error but one
     /// of [`Acceptor::warnings`].
     pub fn load(identities: &[Identity], alpn: &[&[u8]]) -> Result<Self, Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(record::provider());
         let table = table(identities, &provider)?;
         let resolver = Arc::new(Resolver::new(table));
         let builder = ServerConfig::builder_with_provider(provider.clone())

@@ -3,8 +3,8 @@
 use crate::limits::{
     CLOSE_NOTIFY_WAIT, HELD_BYTES_MAX, RECEIVES_PER_TURN, RECORD_BYTES_MAX, SEND_STEP_BYTES,
 };
-use crate::tls::pool::{Sealed, with_scratch};
-use crate::tls::session::{Session, sealed_len};
+use crate::tls::scratch::{with_scratch, with_step};
+use crate::tls::session::Session;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::fmt;
@@ -252,19 +252,18 @@ impl TlsStream {
         Ok(())
     }
 
-    async fn send_sealed(&mut self, sealed: Bytes) -> io::Result<()> {
-        match self.state.session.take_control() {
-            None => self.tcp.send(sealed).await,
-            Some(control) => self.tcp.send_vectored([control, sealed]).await,
-        }
+    async fn send_sealed(&mut self, sealed: Vec<Bytes>) -> io::Result<()> {
+        let control = self.state.session.take_control();
+        self.tcp
+            .send_vectored(control.into_iter().chain(sealed))
+            .await
     }
 
     async fn send_close_notify(&mut self) -> io::Result<()> {
         self.send_vectored([]).await?;
         self.begin()?;
-        let mut alert = Sealed::with_capacity(sealed_len(0));
-        self.state.session.seal_close_notify(&mut alert)?;
-        self.send_sealed(alert.freeze()).await?;
+        let alert = self.state.session.seal_close_notify()?;
+        self.send_sealed(vec![alert]).await?;
         self.state.is_broken = false;
         Ok(())
     }
@@ -295,12 +294,13 @@ impl State {
         file: &File,
         offset: u64,
         len: usize,
-    ) -> io::Result<Option<(usize, Bytes)>> {
-        with_scratch(|plaintext| {
-            plaintext.extend_from_slice(&self.held);
-            let held = plaintext.len();
-            plaintext.resize(held + len, 0);
-            let room = plaintext.get_mut(held..).unwrap_or_default();
+    ) -> io::Result<Option<(usize, Vec<Bytes>)>> {
+        with_step(|step| {
+            let (held, room) = step
+                .split_at_mut_checked(self.held.len())
+                .ok_or(io::ErrorKind::InvalidInput)?;
+            held.copy_from_slice(&self.held);
+            let room = room.get_mut(..len).ok_or(io::ErrorKind::InvalidInput)?;
             let read = match file.try_read_nowait(room, offset) {
                 Ok(Nowait::Read(read)) => read,
                 Ok(Nowait::Eof) => return Err(file_ended()),
@@ -308,11 +308,11 @@ impl State {
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
                 Err(error) => return Err(error),
             };
-            plaintext.truncate(held + read);
-            let mut sealed = Sealed::with_capacity(sealed_len(plaintext.len()));
+            let plaintext = step.get(..self.held.len() + read).unwrap_or_default();
+            let mut sealed = Vec::new();
             self.session.seal(plaintext, &mut sealed)?;
-            self.held.clear();
-            Ok(Some((read, sealed.freeze())))
+            self.held = Vec::new();
+            Ok(Some((read, sealed)))
         })
     }
 }
@@ -344,9 +344,9 @@ impl Source {
 
     /// Seals up to [`SEND_STEP_BYTES`]. A record that lies within one buffer is sealed from there;
     /// one over several buffers is joined first.
-    fn seal_step(&mut self, session: &mut Session) -> io::Result<Bytes> {
+    fn seal_step(&mut self, session: &mut Session) -> io::Result<Vec<Bytes>> {
         let mut left = self.len.min(SEND_STEP_BYTES);
-        let mut sealed = Sealed::with_capacity(sealed_len(left));
+        let mut sealed = Vec::new();
         while left > 0 {
             let record = left.min(RECORD_BYTES_MAX);
             let first = self.bufs.front().map_or(&[][..], |buf| buf);
@@ -366,7 +366,7 @@ impl Source {
             self.advance(record);
             left -= record;
         }
-        Ok(sealed.freeze())
+        Ok(sealed)
     }
 
     fn advance(&mut self, mut len: usize) {
