@@ -138,7 +138,7 @@ impl Peer {
     /// What it has logged: nothing, if all is well.
     pub fn complaints(&self) -> String {
         let text = self.process.said();
-        let lines = text.lines().filter(|line| !line.contains("--open"));
+        let lines = text.lines().filter(|line| !line.contains("WARN open: "));
         lines.collect::<Vec<_>>().join("\n")
     }
 }

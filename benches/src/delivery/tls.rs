@@ -127,3 +127,54 @@ impl Secure {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::{Load, Target, Waiting};
+    use super::*;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ServerConfig, ServerConnection, Stream};
+    use std::net::TcpListener;
+
+    /// More than one record, and more than is received at a time.
+    const LENGTH: usize = 700_000;
+
+    #[test]
+    fn answers_are_deciphered_and_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Certificate::make(folder.path()).unwrap();
+        let chain = vec![CertificateDer::from_pem_file(&made.certificate).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(&made.key).unwrap();
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let target = Target {
+            address: listener.local_addr().unwrap(),
+            path: "/x".into(),
+            length: LENGTH as u64,
+            tls: Some(made.client().unwrap()),
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut socket, _) = listener.accept().unwrap();
+                let mut tls = ServerConnection::new(Arc::new(config)).unwrap();
+                let mut stream = Stream::new(&mut tls, &mut socket);
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n");
+                let answer = [head.as_bytes(), &vec![b'x'; LENGTH]].concat();
+                let mut request = [0; 1024];
+                // The client ends by a reset.
+                while let Ok(1..) = stream.read(&mut request) {
+                    let _ = stream.write_all(&answer).and_then(|()| stream.flush());
+                }
+            });
+            let mut load = Load::connect(target, 1, Waiting::Sleep).unwrap();
+            for _ in 0..3 {
+                load.ask_all().unwrap();
+                let tally = load.finish().unwrap();
+                assert_eq!((tally.answers, tally.body_bytes), (1, LENGTH as u64));
+            }
+        });
+    }
+}
