@@ -329,6 +329,8 @@ fn what_the_client_sends_arrives_to_the_byte() {
             }
             client.conn.send_close_notify();
             client.flush().unwrap();
+            // A socket closed with tickets unread would reset the connection.
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
         });
         let mut stream = accept(&mut listener, &acceptor).await;
         let mut received = Vec::new();
@@ -342,6 +344,7 @@ fn what_the_client_sends_arrives_to_the_byte() {
             }
         }
         assert!(received == pattern(400_000));
+        stream.close().await;
         join(client).await;
     });
 }

@@ -4,7 +4,6 @@ use crate::error::Error;
 use crate::limits::{ALERT_LINGER_BYTES, ALERT_LINGER_WAIT};
 use crate::tls::identity::{Identity, Warning};
 use crate::tls::names::{Resolver, Table};
-use crate::tls::record;
 use crate::tls::session::Session;
 use crate::tls::stream::TlsStream;
 use bytes::Bytes;
@@ -38,7 +37,7 @@ impl Acceptor {
     /// [`Error`], which names the file and what to do. An expired certificate is no error but one
     /// of [`Acceptor::warnings`].
     pub fn load(identities: &[Identity], alpn: &[&[u8]]) -> Result<Self, Error> {
-        let provider = Arc::new(record::provider());
+        let provider = Arc::new(aws_lc_rs::default_provider());
         let table = table(identities, &provider)?;
         let resolver = Arc::new(Resolver::new(table));
         let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -123,10 +122,10 @@ async fn handshake(stream: &mut TcpStream, session: &mut Session) -> io::Result<
         };
         session.handle_received(&received)?;
         drop(received);
-        // The tickets of TLS 1.3 need not leave at once: they go with the first answer.
-        if (session.is_handshaking() || !session.is_tls13())
-            && let Some(flight) = session.take_control()
-        {
+        // The last flight of TLS 1.3, tickets only, could wait for the first answer. But it carries
+        // the acknowledgement without which a client that leaves Nagle's algorithm on holds its
+        // request back for 40 ms.
+        if let Some(flight) = session.take_control() {
             stream.send(flight).await?;
         }
     }

@@ -12,11 +12,11 @@ mod acceptor;
 mod certificate;
 mod identity;
 mod names;
-mod record;
-mod scratch;
+mod pool;
 mod session;
 mod stream;
 
 pub use acceptor::Acceptor;
 pub use identity::{Identity, Warning};
+pub(crate) use session::sealed_len;
 pub use stream::TlsStream;

@@ -4,10 +4,10 @@
 //! no more than its keys, and what it received of an incomplete record.
 
 use crate::limits::{
-    CONTROL_BYTES_MAX, FRUITLESS_BYTES_MAX, RECEIVED_BYTES_MAX, RECORD_BYTES_MAX, SEND_STEP_BYTES,
+    CONTROL_BYTES_MAX, FRUITLESS_BYTES_MAX, RECEIVED_BYTES_MAX, RECORD_BYTES_MAX,
+    RECORD_OVERHEAD_MAX,
 };
-use crate::tls::record::{self, EMPTY_RECORD_LEN};
-use crate::tls::scratch::with_scratch;
+use crate::tls::pool::{Sealed, with_scratch};
 use bytes::Bytes;
 use rustls::ProtocolVersion;
 use rustls::server::{ServerConfig, ServerConnectionData, UnbufferedServerConnection};
@@ -162,56 +162,46 @@ impl Session {
         }
     }
 
-    /// Seals `plaintext`, up to [`SEND_STEP_BYTES`], into records, appended to `out`.
+    /// Seals `plaintext` into records of at most [`RECORD_BYTES_MAX`], appended to `out`, which has
+    /// [`sealed_len`] bytes of room.
     ///
     /// # Errors
     /// `NotConnected` when the session cannot send; `InvalidData` when its keys are used up.
-    pub(crate) fn seal(&mut self, plaintext: &[u8], out: &mut Vec<Bytes>) -> io::Result<()> {
-        let mut room = [0; ROOM];
-        let (written, records) = record::take(|| {
-            self.write(&mut room, |traffic, room| traffic.encrypt(plaintext, room))
-        });
-        // What precedes the empty records is a message that goes before the sealed ones.
-        let len = written?.saturating_sub(records.len() * EMPTY_RECORD_LEN);
-        if let Some(control @ [_, ..]) = room.get(..len) {
-            out.push(Bytes::copy_from_slice(control));
-        }
-        out.extend(records);
-        Ok(())
+    pub(crate) fn seal(&mut self, plaintext: &[u8], out: &mut Sealed) -> io::Result<()> {
+        self.write(out, |traffic, room| traffic.encrypt(plaintext, room))
     }
 
     /// Seals the `close_notify` alert.
     ///
     /// # Errors
     /// As [`Session::seal`].
-    pub(crate) fn seal_close_notify(&mut self) -> io::Result<Bytes> {
-        let mut room = [0; ROOM];
-        let len = self.write(&mut room, |traffic, room| traffic.queue_close_notify(room))?;
-        Ok(Bytes::copy_from_slice(room.get(..len).unwrap_or_default()))
+    pub(crate) fn seal_close_notify(&mut self, out: &mut Sealed) -> io::Result<()> {
+        self.write(out, |traffic, room| traffic.queue_close_notify(room))
     }
 
-    /// Brings the connection to where it can send, and has `f` write to `room`. A message of ours
-    /// that is due is written there first. Returns the length of all.
+    /// Brings the connection to where it can send, and has `f` write to the room of `out`. A key
+    /// update that is due is written there too, as it has its place between two records.
     fn write(
         &mut self,
-        room: &mut [u8],
+        out: &mut Sealed,
         f: impl FnOnce(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
-    ) -> io::Result<usize> {
-        let mut written = 0;
+    ) -> io::Result<()> {
         loop {
             // All whole records were processed when they came, so this stops at once, unless a
             // message of ours waits. rustls wants to see the rest again all the same.
             let status = self.connection.process_tls_records(&mut self.received);
             let discard = status.discard;
-            let room = room.get_mut(written..).unwrap_or_default();
             match status.state.map_err(invalid)? {
                 ConnectionState::EncodeTlsData(mut message) => {
-                    written += message.encode(room).map_err(unsendable)?;
+                    let len = message.encode(out.spare()).map_err(unsendable)?;
+                    out.filled(len);
                 }
                 ConnectionState::TransmitTlsData(transmit) => transmit.done(),
                 ConnectionState::PeerClosed => self.is_ended = true,
                 ConnectionState::WriteTraffic(mut traffic) => {
-                    return Ok(written + f(&mut traffic, room).map_err(unsendable)?);
+                    let len = f(&mut traffic, out.spare()).map_err(unsendable)?;
+                    out.filled(len);
+                    return Ok(());
                 }
                 _ => return Err(io::ErrorKind::NotConnected.into()),
             }
@@ -220,11 +210,12 @@ impl Session {
     }
 }
 
-/// Room for the short messages that may go with a step of records, and an empty record for each.
-const ROOM: usize =
-    CONTROL_BYTES_MAX + SEND_STEP_BYTES.div_ceil(RECORD_BYTES_MAX) * EMPTY_RECORD_LEN;
-
 type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
+
+/// Bytes that `len` bytes of plaintext take at most when sealed, key updates included.
+pub(crate) const fn sealed_len(len: usize) -> usize {
+    len + len.div_ceil(RECORD_BYTES_MAX) * RECORD_OVERHEAD_MAX + CONTROL_BYTES_MAX
+}
 
 /// Appends a message of the machine to `control`.
 fn encode(

@@ -3,8 +3,8 @@
 use crate::limits::{
     CLOSE_NOTIFY_WAIT, HELD_BYTES_MAX, RECEIVES_PER_TURN, RECORD_BYTES_MAX, SEND_STEP_BYTES,
 };
-use crate::tls::scratch::{with_scratch, with_step};
-use crate::tls::session::Session;
+use crate::tls::pool::{Sealed, with_scratch, with_step};
+use crate::tls::session::{Session, sealed_len};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::fmt;
@@ -252,18 +252,19 @@ impl TlsStream {
         Ok(())
     }
 
-    async fn send_sealed(&mut self, sealed: Vec<Bytes>) -> io::Result<()> {
-        let control = self.state.session.take_control();
-        self.tcp
-            .send_vectored(control.into_iter().chain(sealed))
-            .await
+    async fn send_sealed(&mut self, sealed: Bytes) -> io::Result<()> {
+        match self.state.session.take_control() {
+            None => self.tcp.send(sealed).await,
+            Some(control) => self.tcp.send_vectored([control, sealed]).await,
+        }
     }
 
     async fn send_close_notify(&mut self) -> io::Result<()> {
         self.send_vectored([]).await?;
         self.begin()?;
-        let alert = self.state.session.seal_close_notify()?;
-        self.send_sealed(vec![alert]).await?;
+        let mut alert = Sealed::with_capacity(sealed_len(0));
+        self.state.session.seal_close_notify(&mut alert)?;
+        self.send_sealed(alert.freeze()).await?;
         self.state.is_broken = false;
         Ok(())
     }
@@ -294,7 +295,7 @@ impl State {
         file: &File,
         offset: u64,
         len: usize,
-    ) -> io::Result<Option<(usize, Vec<Bytes>)>> {
+    ) -> io::Result<Option<(usize, Bytes)>> {
         with_step(|step| {
             let (held, room) = step
                 .split_at_mut_checked(self.held.len())
@@ -309,10 +310,10 @@ impl State {
                 Err(error) => return Err(error),
             };
             let plaintext = step.get(..self.held.len() + read).unwrap_or_default();
-            let mut sealed = Vec::new();
+            let mut sealed = Sealed::with_capacity(sealed_len(plaintext.len()));
             self.session.seal(plaintext, &mut sealed)?;
             self.held = Vec::new();
-            Ok(Some((read, sealed)))
+            Ok(Some((read, sealed.freeze())))
         })
     }
 }
@@ -344,9 +345,9 @@ impl Source {
 
     /// Seals up to [`SEND_STEP_BYTES`]. A record that lies within one buffer is sealed from there;
     /// one over several buffers is joined first.
-    fn seal_step(&mut self, session: &mut Session) -> io::Result<Vec<Bytes>> {
+    fn seal_step(&mut self, session: &mut Session) -> io::Result<Bytes> {
         let mut left = self.len.min(SEND_STEP_BYTES);
-        let mut sealed = Vec::new();
+        let mut sealed = Sealed::with_capacity(sealed_len(left));
         while left > 0 {
             let record = left.min(RECORD_BYTES_MAX);
             let first = self.bufs.front().map_or(&[][..], |buf| buf);
@@ -366,7 +367,7 @@ impl Source {
             self.advance(record);
             left -= record;
         }
-        Ok(sealed)
+        Ok(sealed.freeze())
     }
 
     fn advance(&mut self, mut len: usize) {
