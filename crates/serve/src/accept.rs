@@ -2,6 +2,7 @@
 
 use crate::connection::Connection;
 use crate::counters::Limit;
+use crate::h2;
 use crate::limits::HANDSHAKE_WAIT;
 use crate::server::Server;
 use std::io;
@@ -13,6 +14,9 @@ use weir_http::proxy::{self, Parsed};
 use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, Stream};
 use weir_ring::net::TcpStream;
+
+/// The protocols that a TLS listener offers (RFC 7301), the preferred one first.
+pub const ALPN: &[&[u8]] = &[h2::ALPN, b"http/1.1"];
 
 /// Begins an accepted connection. One in the clear from a client waits for its request at once,
 /// without a task.
@@ -55,6 +59,9 @@ pub(crate) fn accept(
                 Err(e) => return refuse(Limit::TLS, &e),
             },
         };
+        if stream.alpn() == Some(h2::ALPN) {
+            return h2::serve(connection, stream).await;
+        }
         connection.park(stream);
     });
 }

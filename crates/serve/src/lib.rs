@@ -22,6 +22,7 @@ mod cache;
 mod connection;
 mod counters;
 mod delivery;
+mod h2;
 mod hls;
 mod input;
 pub mod limits;
@@ -35,6 +36,7 @@ mod server;
 mod ts;
 mod waiters;
 
+pub use accept::ALPN;
 pub use access::{AccessLog, LogFormat};
 pub use counters::{Counters, Limit};
 pub use delivery::Way;

@@ -104,3 +104,55 @@ pub const LINGER_WAIT: Duration = Duration::from_secs(2);
 
 /// Bytes that are read meanwhile and thrown away.
 pub const LINGER_BYTES_MAX: usize = 8 << 20;
+
+/// Streams that an HTTP/2 peer may have open: the least that RFC 9113 section 6.5.2 recommends. An
+/// open stream costs its place in the machine, the request's head, and references to its body:
+/// below 4 KiB, unless the head is long. 400 KiB per connection.
+pub const H2_STREAMS_MAX: u32 = 100;
+
+/// Bytes of an HTTP/2 header list, each field with 32 bytes on top (RFC 9113 section 6.5.2): as
+/// much as a head of HTTP/1.1 may have. One that is incomplete is held, once per connection; the
+/// CONTINUATION frames that it may come in are bounded with it.
+pub const H2_HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
+
+/// Window of an HTTP/2 stream, and of a connection, for what peers send: the protocol's default.
+/// It is what is read over of a request's body before the stream is reset; nothing of it is kept.
+pub const H2_WINDOW_BYTES: u32 = 65_535;
+
+/// Streams reset by the peer before they were looked at, at once: all of them came in one receive.
+/// More end the connection (rapid reset, CVE-2023-44487).
+pub const H2_PENDING_RESETS_MAX: usize = 20;
+
+/// Streams that are reset because of the peer's faults, or refused because too many are open, in
+/// the life of a connection. More end it.
+pub const H2_LOCAL_RESETS_MAX: usize = 1024;
+
+/// Streams that the peer may reset, within [`H2_RESETS_TIME`], before they are answered. A player
+/// that switches renditions or seeks resets a few. More end the connection.
+pub const H2_RESETS_MAX: u32 = 200;
+
+/// The time in which resets are counted.
+pub const H2_RESETS_TIME: Duration = Duration::from_secs(60);
+
+/// Bytes that an HTTP/2 connection makes before they are sent: what TLS seals and sends in one
+/// step, four whole records. Held, together with a chunk of a body, only while the socket takes
+/// it: 128 KiB. A peer that does not read is not listened to, so that nothing else grows.
+pub const H2_OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a body that are given to HTTP/2 at once: as many as fit, with the heads of their
+/// frames, in [`H2_OUTPUT_BYTES_MAX`].
+pub const H2_CHUNK_BYTES: usize =
+    H2_OUTPUT_BYTES_MAX - (H2_OUTPUT_BYTES_MAX / H2_FRAME_BYTES_MAX + 1) * H2_FRAME_HEAD_BYTES;
+
+/// Payload of an HTTP/2 frame, as far as the peer has not allowed more (RFC 9113 section 4.2).
+pub const H2_FRAME_BYTES_MAX: usize = 16 * 1024;
+
+/// The head of an HTTP/2 frame (RFC 9113 section 4.1).
+pub const H2_FRAME_HEAD_BYTES: usize = 9;
+
+/// Cold reads of one HTTP/2 connection, each with a buffer of [`H2_CHUNK_BYTES`], which is held
+/// until it is sent: 128 KiB. Of all connections [`COLD_READS_MAX`] read at once.
+pub const H2_COLD_READS_MAX: usize = 2;
+
+/// Buffers of [`H2_OUTPUT_BYTES_MAX`] that a worker keeps for later: 1 MiB.
+pub const H2_BUFFERS_KEPT: usize = 16;

@@ -3,12 +3,14 @@
 mod file;
 mod value;
 
-pub use file::{FileConfig, InputEntry};
-pub use value::{Listen, LogFormat, Span};
+pub use file::{CertificateEntry, FileConfig, InputEntry};
+pub use value::{AccessFormat, ForwardedField, Listen, LogFormat, Networks, Span};
 
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use weir_http::forwarded::Field;
+use weir_net::limits::{CONNECTIONS_DEFAULT, CONNECTIONS_PER_ADDRESS_DEFAULT};
 use weir_store::limits::WORKERS_MAX;
 
 /// The commented reference: every key with its unit and default.
@@ -35,6 +37,8 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $key: $kind,)+
             /// Who may publish (`[[input]]`).
             pub inputs: Vec<InputEntry>,
+            /// What HTTPS shows (`[tls]`).
+            pub certificates: Vec<CertificateEntry>,
         }
 
         impl Settings {
@@ -43,12 +47,13 @@ macro_rules! settings {
                 Self {
                     $($key: flags.$key.clone().or(file.$key).unwrap_or_else(|| $default),)+
                     inputs: file.input,
+                    certificates: file.tls.certificates,
                 }
             }
         }
 
         impl FileConfig {
-            /// Every key of the file but `input`, with its default as the file writes it.
+            /// Every key of the file but `input` and `tls`, with its default as the file writes it.
             #[cfg(test)]
             fn defaults() -> Vec<(&'static str, String)> {
                 vec![$((stringify!($key), { let v: $kind = $default; text(&v) })),+]
@@ -67,6 +72,8 @@ settings! {
     ready_file: PathBuf = PathBuf::new(), "WEIR_READY_FILE", "FILE";
     /// Playback over HTTP: IP:PORT (0 picks a free port) or off
     http: Listen = listen("[::]:8080"), "WEIR_HTTP", "ADDR";
+    /// Playback over HTTPS, once [tls] names a certificate: IP:PORT or off
+    https: Listen = listen("[::]:8443"), "WEIR_HTTPS", "ADDR";
     /// Metrics and health: IP:PORT or off; keep it on loopback
     api: Listen = listen("127.0.0.1:8081"), "WEIR_API", "ADDR";
     /// RTMP ingest: IP:PORT or off
@@ -87,6 +94,23 @@ settings! {
     log: String = "info".into(), "WEIR_LOG", "FILTER";
     /// How log lines look: text or json
     log_format: LogFormat = LogFormat::Text, "WEIR_LOG_FORMAT", "FORMAT";
+    /// Connections that one worker holds; more are closed at once
+    connections_max: usize = CONNECTIONS_DEFAULT, "WEIR_CONNECTIONS_MAX", "N";
+    /// Connections that one worker holds for one address
+    connections_per_address_max: usize = CONNECTIONS_PER_ADDRESS_DEFAULT, "WEIR_CONNECTIONS_PER_ADDRESS_MAX", "N";
+    /// Requests per second that one address may send to one worker; 0 is no limit
+    requests_per_second: usize = 0, "WEIR_REQUESTS_PER_SECOND", "N";
+    /// Proxies whose word on the client's address is believed: networks, between commas
+    trusted_proxies: Networks = Networks::default(), "WEIR_TRUSTED_PROXIES", "NETWORKS";
+    /// The field they say it in: x-forwarded-for or forwarded
+    forwarded_field: ForwardedField = ForwardedField(Field::XForwardedFor), "WEIR_FORWARDED_FIELD", "NAME";
+    /// Connections of trusted proxies begin with a PROXY header
+    proxy_protocol: bool = false, "WEIR_PROXY_PROTOCOL", "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true";
+    /// Where HTTP requests are logged: a file, or - for standard output
+    access_log: PathBuf = PathBuf::new(), "WEIR_ACCESS_LOG", "FILE";
+    /// How its lines look: combined or json
+    access_log_format: AccessFormat = AccessFormat(weir_serve::LogFormat::Combined), "WEIR_ACCESS_LOG_FORMAT", "FORMAT";
 }
 
 impl Settings {
@@ -137,7 +161,9 @@ impl Settings {
         within("part", self.part, 100, 2000)?;
         within("window", self.window, 3000, 86_400_000)?;
         within("grace", self.grace, 0, 3_600_000)?;
-        within("keep", self.keep, 60_000, u64::MAX)?;
+        if self.keep.0 < Duration::from_secs(60) {
+            return Err(format!("keep = {} is shorter than 1m", self.keep));
+        }
         if self.window.0 < self.segment.0 * 3 {
             return Err(format!(
                 "window = {} is shorter than three segments of {} (RFC 8216 §6.2.2)",
@@ -153,6 +179,13 @@ impl Settings {
         if self.workers > WORKERS_MAX {
             let workers = self.workers;
             return Err(format!("workers = {workers} is more than {WORKERS_MAX}"));
+        }
+        if u32::try_from(self.requests_per_second).is_err() {
+            return Err("requests_per_second is more than any address could send".into());
+        }
+        if self.proxy_protocol && self.trusted_proxies.0.is_empty() {
+            let why = "proxy_protocol = true needs trusted_proxies: the networks of the proxies";
+            return Err(why.into());
         }
         crate::logging::filter(self)?;
         for (key, path) in [("data", &self.data)] {
@@ -189,6 +222,12 @@ fn text(value: &dyn std::any::Any) -> String {
     } else if let Some(v) = value.downcast_ref::<Span>() {
         format!("\"{v}\"")
     } else if let Some(v) = value.downcast_ref::<LogFormat>() {
+        format!("\"{v}\"")
+    } else if let Some(v) = value.downcast_ref::<Networks>() {
+        format!("\"{v}\"")
+    } else if let Some(v) = value.downcast_ref::<ForwardedField>() {
+        format!("\"{v}\"")
+    } else if let Some(v) = value.downcast_ref::<AccessFormat>() {
         format!("\"{v}\"")
     } else if let Some(v) = value.downcast_ref::<bool>() {
         v.to_string()
@@ -255,6 +294,8 @@ mod tests {
         assert!(with("segment = \"30s\"").contains("outside 1s to 10s"));
         assert!(with("window = \"10s\"").contains("three segments"));
         assert!(with("workers = 1000").contains("64"));
+        assert!(with("keep = \"0s\"").contains("shorter than 1m"));
+        assert!(with("proxy_protocol = true").contains("trusted_proxies"));
         assert!(with("log = \"weir=loud\"").contains("log filter"));
     }
 }

@@ -16,6 +16,9 @@ pub struct Ready {
     /// Playback over HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<String>,
+    /// Playback over HTTPS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https: Option<String>,
     /// Metrics and health.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,

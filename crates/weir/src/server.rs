@@ -1,6 +1,6 @@
 //! The whole server: wiring, signals, the drain at the end.
 
-use crate::config::{Listen, Settings};
+use crate::config::{CertificateEntry, Listen, Settings};
 use crate::ready::{self, Ready};
 use crate::worker::{Parts, Worker};
 use crate::{logging, metrics};
@@ -14,6 +14,8 @@ use weir_auth::policy::{Input, Policy};
 use weir_auth::secrets::{DEMO_INPUT, Secrets};
 use weir_live::{Handoff, Shared};
 use weir_media::StreamName;
+use weir_net::tls::{Acceptor, Identity};
+use weir_serve::AccessLog;
 use weir_store::limits::WORKERS_MAX;
 use weir_store::{DiskSpace, Library, LibraryConfig};
 
@@ -36,6 +38,7 @@ pub struct Server {
     workers: Vec<Worker>,
     stops: Vec<weir_ring::Sender<()>>,
     is_ready: Arc<AtomicBool>,
+    delivery: Delivery,
     control: tokio::runtime::Runtime,
     library: Arc<Library>,
 }
@@ -89,7 +92,8 @@ impl Server {
             warn!("open: whoever reaches the RTMP port can publish under any name");
         }
         let cpus = processors(settings.workers);
-        let listeners = Listeners::bind(settings, cpus.len())?;
+        let delivery = Delivery::new(settings)?;
+        let listeners = Listeners::bind(settings, cpus.len(), delivery.tls.is_some())?;
         let ready = listeners.ready(absolute(settings));
         let mut registry = Registry::with_prefix("weir");
         metrics::register(&mut registry, library.clone());
@@ -105,7 +109,7 @@ impl Server {
             ..weir_hub::StreamConfig::default()
         };
         let shared = Shared::new(library.clone(), policy, hub, settings.grace.0, cpus.len());
-        let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry)?;
+        let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry, &delivery)?;
         let is_ready = Arc::new(AtomicBool::new(true));
         let control = start_control(api, registry, is_ready.clone(), library.clone())?;
         if let Some(path) = settings.ready_file() {
@@ -126,6 +130,7 @@ impl Server {
             workers,
             stops,
             is_ready,
+            delivery,
             control,
             library,
         })
@@ -146,6 +151,9 @@ impl Server {
         if let Some(http) = &ready.http {
             info!("watch at http://{http}/NAME/watch or /NAME/manifest/video.m3u8");
         }
+        if let Some(https) = &ready.https {
+            info!("watch at https://{https}/NAME/watch under the name of a certificate");
+        }
         if let Some(api) = &ready.api {
             info!("metrics at http://{api}/metrics");
         }
@@ -158,9 +166,9 @@ impl Server {
     /// If the signals cannot be listened for.
     pub fn run_until_signal(self) -> Result<(), String> {
         self.control
-            .block_on(signal())
+            .block_on(signal(&self.delivery))
             .map_err(|e| format!("cannot listen for signals: {e}"))?;
-        info!("stopping");
+        info!("stopping; a second signal ends at once");
         self.is_ready.store(false, Ordering::Release);
         ready::notify("STOPPING=1");
         drop(self.stops);
@@ -176,31 +184,93 @@ impl Server {
     }
 }
 
-async fn signal() -> std::io::Result<()> {
+/// Waits for SIGTERM or SIGINT, and reloads at each SIGHUP. From then on another of the first two
+/// ends the program at once.
+async fn signal(delivery: &Delivery) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut term, mut int) = (
+    let (mut term, mut int, mut hup) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
     );
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => delivery.reload(),
+        }
     }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        warn!("ended before everything was sent");
+        std::process::exit(1);
+    });
     Ok(())
+}
+
+fn warn_of(tls: &Acceptor) {
+    for warning in tls.warnings() {
+        warn!("{warning}");
+    }
+}
+
+/// The certificates of the settings, if there are any.
+fn acceptor(settings: &Settings) -> Result<Option<Acceptor>, String> {
+    if settings.certificates.is_empty() || settings.https.0.socket().is_none() {
+        return Ok(None);
+    }
+    let identity = |entry: &CertificateEntry| Identity {
+        certificate: entry.certificate.clone(),
+        key: entry.key.clone(),
+    };
+    let identities: Vec<_> = settings.certificates.iter().map(identity).collect();
+    let tls = Acceptor::load(&identities, weir_serve::ALPN).map_err(|e| e.to_string())?;
+    warn_of(&tls);
+    Ok(Some(tls))
+}
+
+/// What the settings say of HTTP delivery.
+fn http_options(settings: &Settings) -> Result<weir_serve::Options, String> {
+    let path = &settings.access_log;
+    let access_log = (!path.as_os_str().is_empty())
+        .then(|| AccessLog::open(path, settings.access_log_format.0))
+        .transpose()
+        .map_err(|e| format!("cannot open access_log {}: {e}", path.display()))?;
+    let restricted = settings.inputs.iter().filter_map(|input| {
+        let origins = input.allowed_origins.as_ref()?.0.clone();
+        let name = input.name.0.clone();
+        (!origins.is_any()).then(|| (name, Arc::new(origins)))
+    });
+    Ok(weir_serve::Options {
+        trusted: settings.trusted_proxies.0.clone(),
+        forwarded: settings.forwarded_field.0,
+        proxy_protocol: settings.proxy_protocol,
+        requests_per_second: u32::try_from(settings.requests_per_second).unwrap_or(0),
+        access_log,
+        origins: restricted.collect(),
+    })
 }
 
 /// The sockets of all listeners, one per worker but for `api`; none where one is off.
 struct Listeners {
     rtmp: Vec<TcpListener>,
     http: Vec<TcpListener>,
+    https: Vec<TcpListener>,
     api: Vec<TcpListener>,
 }
 
 impl Listeners {
-    fn bind(settings: &Settings, workers: usize) -> Result<Self, String> {
+    fn bind(settings: &Settings, workers: usize, tls: bool) -> Result<Self, String> {
         Ok(Self {
             rtmp: bind(settings.rtmp, workers, "rtmp")?,
             http: bind(settings.http, workers, "http")?,
+            https: match tls {
+                true => bind(settings.https, workers, "https")?,
+                false => Vec::new(),
+            },
             api: bind(settings.api, 1, "api")?,
         })
     }
@@ -210,8 +280,45 @@ impl Listeners {
             pid: std::process::id(),
             data,
             http: local(&self.http),
+            https: local(&self.https),
             api: local(&self.api),
             rtmp: local(&self.rtmp),
+        }
+    }
+}
+
+/// What all workers' HTTP servers have in common.
+struct Delivery {
+    options: Arc<weir_serve::Options>,
+    tls: Option<Acceptor>,
+    connections: (usize, usize),
+}
+
+impl Delivery {
+    fn new(settings: &Settings) -> Result<Self, String> {
+        Ok(Self {
+            options: Arc::new(http_options(settings)?),
+            tls: acceptor(settings)?,
+            connections: (
+                settings.connections_max,
+                settings.connections_per_address_max,
+            ),
+        })
+    }
+
+    /// Reads again what may have changed: certificates, and the access log's place.
+    fn reload(&self) {
+        if let Some(log) = &self.options.access_log {
+            log.reopen();
+        }
+        if let Some(tls) = &self.tls {
+            match tls.reload() {
+                Ok(()) => {
+                    info!("certificates reloaded");
+                    warn_of(tls);
+                }
+                Err(e) => warn!("certificates stay as they were: {e}"),
+            }
         }
     }
 }
@@ -224,12 +331,13 @@ fn start_workers(
     listeners: Listeners,
     cpus: Vec<Option<usize>>,
     registry: &mut Registry,
+    delivery: &Delivery,
 ) -> Result<Workers, String> {
     let http_counters = weir_serve::Counters::new(cpus.len());
-    let http_options = Arc::new(weir_serve::Options::default());
     shared.counters.register(registry);
     http_counters.register(registry);
     let (mut rtmp, mut http) = (listeners.rtmp.into_iter(), listeners.http.into_iter());
+    let mut https = listeners.https.into_iter();
     let (mut workers, mut stops) = (Vec::new(), Vec::new());
     for (index, (cpu, handoffs)) in cpus.into_iter().zip(handoffs).enumerate() {
         let (stop, stopped) = weir_ring::channel(1);
@@ -244,9 +352,11 @@ fn start_workers(
             cpu,
             shared: shared.clone(),
             http_counters: http_counters.clone(),
-            http_options: http_options.clone(),
+            http_options: delivery.options.clone(),
             rtmp: rtmp.next(),
             http: http.next(),
+            https: https.next().zip(delivery.tls.clone()),
+            connections: delivery.connections,
             handoffs,
             news: news_queue,
             stop: stopped,

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tracing::{debug, error, warn};
 use weir_live::{Handoff, Live, Shared};
 use weir_media::StreamName;
-use weir_net::limits::{CONNECTIONS_DEFAULT, CONNECTIONS_PER_ADDRESS_DEFAULT};
-use weir_net::{ConnectionGuard, ConnectionLimits};
+use weir_net::tls::Acceptor;
+use weir_net::{ConnectionGuard, ConnectionLimits, Refused};
 use weir_ring::net::{TcpListener, TcpStream};
 use weir_ring::{Config, Receiver, Runtime, Unavailable};
-use weir_serve::Server;
+use weir_serve::{Limit, Server};
 
 /// Pause after an accept that failed, so that a lasting fault does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -37,6 +37,10 @@ pub struct Parts {
     pub rtmp: Option<std::net::TcpListener>,
     /// Likewise.
     pub http: Option<std::net::TcpListener>,
+    /// Likewise, with what they show.
+    pub https: Option<(std::net::TcpListener, Acceptor)>,
+    /// Connections it may hold, in all and for one address.
+    pub connections: (usize, usize),
     /// Sessions that come from other workers.
     pub handoffs: Receiver<Handoff>,
     /// Names of streams with news for waiting requests.
@@ -93,24 +97,39 @@ fn run(parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailable>>) {
 async fn work(mut parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailable>>) {
     let live = Live::new(parts.shared.clone(), parts.index);
     live.start(parts.handoffs);
+    let counters = parts.http_counters;
     let server = Server::new(
         parts.shared.library.clone(),
         parts.index,
-        parts.http_counters,
+        counters.clone(),
         parts.http_options,
     );
     server.start(parts.news);
-    let limits = ConnectionLimits::new(CONNECTIONS_DEFAULT, CONNECTIONS_PER_ADDRESS_DEFAULT);
+    let limits = ConnectionLimits::new(parts.connections.0, parts.connections.1);
+    let refused = move |refused: Refused| {
+        let limit = match refused {
+            Refused::Address => Limit::ADDRESS,
+            _ => Limit::TOTAL,
+        };
+        counters.refused.get_or_create(&limit).inc();
+    };
     let mut accepting = Vec::new();
     if let Some(listener) = parts.rtmp {
         let live = live.clone();
         let serve = move |stream, peer, guard| live.serve_rtmp(stream, peer, guard);
-        accepting.push(weir_ring::spawn(accept(listener, limits.clone(), serve)));
+        let admit = (limits.clone(), refused.clone());
+        accepting.push(weir_ring::spawn(accept(listener, admit, serve)));
     }
     if let Some(listener) = parts.http {
         let server = server.clone();
         let serve = move |stream, peer, guard| server.serve(stream, peer, guard, None);
-        accepting.push(weir_ring::spawn(accept(listener, limits, serve)));
+        let admit = (limits.clone(), refused.clone());
+        accepting.push(weir_ring::spawn(accept(listener, admit, serve)));
+    }
+    if let Some((listener, acceptor)) = parts.https {
+        let server = server.clone();
+        let serve = move |stream, peer, guard| server.serve(stream, peer, guard, Some(&acceptor));
+        accepting.push(weir_ring::spawn(accept(listener, (limits, refused), serve)));
     }
     let _ = started.send(Ok(()));
     let _ = parts.stop.recv().await;
@@ -124,7 +143,7 @@ async fn work(mut parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailabl
 /// Accepts connections until the task is aborted.
 async fn accept(
     listener: std::net::TcpListener,
-    limits: ConnectionLimits,
+    (limits, count): (ConnectionLimits, impl Fn(Refused)),
     serve: impl Fn(TcpStream, SocketAddr, ConnectionGuard),
 ) {
     let mut listener = match TcpListener::from_std(listener) {
@@ -138,7 +157,10 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, peer)) => match limits.admit(peer.ip()) {
                 Ok(guard) => serve(stream, peer, guard),
-                Err(refused) => debug!(%peer, "connection refused: {refused}"),
+                Err(refused) => {
+                    count(refused);
+                    debug!(%peer, "connection refused: {refused}");
+                }
             },
             Err(e) => {
                 warn!("cannot accept: {e}");

@@ -1,6 +1,8 @@
 //! `weir.toml`.
 
-use super::value::{InputKey, InputName, Listen, LogFormat, Span};
+use super::value::{
+    AccessFormat, ForwardedField, InputKey, InputName, Listen, LogFormat, Networks, Sites, Span,
+};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,28 @@ pub struct InputEntry {
     pub name: InputName,
     /// `sha256:` and 64 hex digits, as `weir config key` prints.
     pub key_hash: InputKey,
+    /// Sites whose pages may play the stream; every site if it is left out.
+    #[serde(default)]
+    pub allowed_origins: Option<Sites>,
+}
+
+/// `[tls]`: what HTTPS shows.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsEntry {
+    /// Certificates with their keys; the first is for clients that name no host we know.
+    #[serde(default)]
+    pub certificates: Vec<CertificateEntry>,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateEntry {
+    /// PEM: the certificate first, then its chain.
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
 }
 
 /// The file as it is written: every key optional, unknown keys refused.
@@ -29,6 +53,7 @@ pub struct FileConfig {
     pub open: Option<bool>,
     pub ready_file: Option<PathBuf>,
     pub http: Option<Listen>,
+    pub https: Option<Listen>,
     pub api: Option<Listen>,
     pub rtmp: Option<Listen>,
     pub workers: Option<usize>,
@@ -39,6 +64,16 @@ pub struct FileConfig {
     pub grace: Option<Span>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
+    pub connections_max: Option<usize>,
+    pub connections_per_address_max: Option<usize>,
+    pub requests_per_second: Option<usize>,
+    pub trusted_proxies: Option<Networks>,
+    pub forwarded_field: Option<ForwardedField>,
+    pub proxy_protocol: Option<bool>,
+    pub access_log: Option<PathBuf>,
+    pub access_log_format: Option<AccessFormat>,
+    #[serde(default)]
+    pub tls: TlsEntry,
     #[serde(default)]
     pub input: Vec<InputEntry>,
 }

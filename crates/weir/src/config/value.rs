@@ -5,6 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 use weir_auth::key::KeyHash;
+use weir_http::forwarded::Field;
+use weir_http::network::Network;
+use weir_http::origin::Origins;
 use weir_media::StreamName;
 use weir_net::Address;
 
@@ -109,6 +112,101 @@ impl fmt::Display for LogFormat {
     }
 }
 
+/// How access-log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessFormat(pub weir_serve::LogFormat);
+
+impl FromStr for AccessFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "combined" => Ok(Self(weir_serve::LogFormat::Combined)),
+            "json" => Ok(Self(weir_serve::LogFormat::Json)),
+            _ => Err(format!("{text:?} is neither \"combined\" nor \"json\"")),
+        }
+    }
+}
+
+impl fmt::Display for AccessFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            weir_serve::LogFormat::Combined => "combined",
+            weir_serve::LogFormat::Json => "json",
+        })
+    }
+}
+
+/// Networks, between commas: `10.0.0.0/8, 2001:db8::/32, 192.0.2.1`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Networks(pub Vec<Network>);
+
+impl FromStr for Networks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
+        let parsed = parts.map(|part| {
+            let failed = |e: weir_http::Error| format!("{part:?}: {e}");
+            part.parse().map_err(failed)
+        });
+        parsed.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, network) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{network}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The field in which trusted proxies name the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForwardedField(pub Field);
+
+impl FromStr for ForwardedField {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "x-forwarded-for" => Ok(Self(Field::XForwardedFor)),
+            "forwarded" => Ok(Self(Field::Forwarded)),
+            _ => Err(format!(
+                "{text:?} is neither \"x-forwarded-for\" nor \"forwarded\""
+            )),
+        }
+    }
+}
+
+impl fmt::Display for ForwardedField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Field::XForwardedFor => "x-forwarded-for",
+            Field::Forwarded => "forwarded",
+        })
+    }
+}
+
+/// Sites that may play a stream: a list of origins and hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sites(pub Origins);
+
+impl<'de> Deserialize<'de> for Sites {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let patterns = Vec::<String>::deserialize(from)?;
+        Origins::parse(&patterns)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
 /// The name of an `[[input]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputName(pub StreamName);
@@ -145,7 +243,16 @@ macro_rules! from_text {
         }
     )+};
 }
-from_text!(Span, Listen, LogFormat, InputName, InputKey);
+from_text!(
+    Span,
+    Listen,
+    LogFormat,
+    AccessFormat,
+    Networks,
+    ForwardedField,
+    InputName,
+    InputKey
+);
 
 #[cfg(test)]
 mod tests {
@@ -159,6 +266,20 @@ mod tests {
             assert_eq!(span, back, "{text}");
         }
         assert_eq!("90s".parse::<Span>().unwrap().0, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn networks_are_a_list() {
+        let networks: Networks = " 10.0.0.0/8,2001:db8::/32 , 192.0.2.1".parse().unwrap();
+        assert_eq!(networks.0.len(), 3);
+        assert_eq!(networks.to_string().parse::<Networks>().unwrap(), networks);
+        assert_eq!("".parse::<Networks>().unwrap(), Networks::default());
+        assert!(
+            "10.0.0.0/33"
+                .parse::<Networks>()
+                .unwrap_err()
+                .contains("10.0.0.0/33")
+        );
     }
 
     #[test]
