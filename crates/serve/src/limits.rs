@@ -12,16 +12,28 @@ pub const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// it.
 pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
 
-/// Largest piece of an answer that is sent under one deadline. A piece is a memory gather or
-/// a sendfile call; memory pieces are references, so this costs nothing.
-pub const SEND_PIECE_BYTES: u64 = 512 * 1024;
+/// Largest piece of an answer that is sent under one deadline: a memory gather, a sendfile call,
+/// or the range that is looked for in the page cache. Memory pieces are references, so this
+/// costs nothing.
+pub const SEND_PIECE_BYTES: u64 = 2 << 20;
 
-/// Time to send one piece: 10 s for each 64 KiB (`protocols.md` §18).
-pub const SEND_PIECE_WAIT: Duration = Duration::from_secs(80);
+/// How long a peer may take nothing, or one piece of memory. A socket tells of room once a third
+/// of its buffer is free, some 800 KiB on a fast path: at 10 s for each 64 KiB, 125 s.
+pub const SEND_PIECE_WAIT: Duration = Duration::from_secs(125);
 
 /// Longest time that a first request waits for content to come: below the 10 s after which
 /// hls.js gives up on a first byte.
 pub const HOLD_WAIT: Duration = Duration::from_secs(9);
+
+/// Largest range of a log that is sent from memory. Up to here one gather send is cheaper than
+/// the head and sendfile: at 1 KB by half, at 16 KB by a tenth.
+pub const SMALL_BYTES_MAX: u64 = 16 * 1024;
+
+/// Small ranges that one worker keeps in memory, in bytes.
+pub const SMALL_CACHE_BYTES: usize = 16 << 20;
+
+/// Small ranges that one worker keeps in memory.
+pub const SMALL_CACHE_MAX: usize = 8192;
 
 /// Ranges of logs that are known to be in the page cache: 24 bytes each, 96 KiB per worker.
 pub const HOT_ENTRIES: usize = 4096;

@@ -6,7 +6,7 @@
 
 use crate::connection::{self, Connection, idle_deadline, may_keep};
 use crate::input::Input;
-use crate::limits::{QUICK_BYTES_MAX, SEND_PIECE_BYTES};
+use crate::limits::{QUICK_BYTES_MAX, SEND_PIECE_BYTES, SMALL_BYTES_MAX};
 use crate::resolve::{Hints, Resolved};
 use crate::response::{Outgoing, Piece};
 use crate::send::send;
@@ -83,6 +83,12 @@ fn answer(connection: &mut Connection, received: &[u8]) -> Option<(Outgoing, Ins
 
 /// Hands an answer to the kernel, as much as it takes, and the rest to a task.
 fn leave(mut connection: Connection, stream: TcpStream, mut outgoing: Outgoing, began: Instant) {
+    if let [Piece::File { file, offset, len }] = &outgoing.body[..]
+        && *len <= SMALL_BYTES_MAX
+        && let Some(bytes) = connection.server.small(file, *offset, *len)
+    {
+        outgoing.body = vec![Piece::Memory(bytes)];
+    }
     connection.answered(&outgoing, outgoing.way(), began);
     let in_memory = |piece: &Piece| matches!(piece, Piece::Memory(_));
     if matches!(outgoing.body[..], [Piece::File { .. }]) {

@@ -9,7 +9,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use weir_net::Stream;
-use weir_ring::fs::{File, Residency};
+use weir_ring::fs::{File, Nowait, Residency};
+use weir_ring::net::TcpStream;
 use weir_store::LogFile;
 
 /// Ranges that were in the page cache a moment ago, so that a segment which many viewers ask for
@@ -86,6 +87,29 @@ impl Server {
     }
 }
 
+impl Server {
+    /// A small range of a log, in memory: from this worker's cache, or from the page cache.
+    pub(crate) fn small(&self, log: &Arc<LogFile>, at: u64, len: u64) -> Option<Bytes> {
+        let key = (Arc::as_ptr(log) as usize, at, len);
+        let mut small = self.small_bodies().borrow_mut();
+        if let Some((_, bytes)) = small.get(&key) {
+            return Some(bytes);
+        }
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
+        let file = log.data().ok()?;
+        match file.try_read_nowait(&mut bytes, at) {
+            Ok(Nowait::Read(read)) if read == bytes.len() => {}
+            // It is cold, or was cut: the slow way finds out.
+            _ => return None,
+        }
+        let bytes = Bytes::from(bytes);
+        // The log is kept with them, so that its address names no other.
+        let value = (Arc::clone(log), bytes.clone());
+        small.put(key, value, bytes.len());
+        Some(bytes)
+    }
+}
+
 /// Sends an answer, each piece under a deadline of its own.
 pub(crate) async fn send(
     server: &Server,
@@ -112,7 +136,7 @@ pub(crate) async fn send(
 }
 
 /// Sends a range of a log file.
-pub(crate) async fn send_file(
+async fn send_file(
     server: &Server,
     stream: &mut Stream,
     (log, file): (&Arc<LogFile>, &File),
@@ -121,17 +145,47 @@ pub(crate) async fn send_file(
 ) -> io::Result<()> {
     while at < end {
         let part = SEND_PIECE_BYTES.min(end - at);
-        // Under TLS the file is read, and what is cold is read through the ring.
-        if !stream.is_tls() {
-            server.warm(log, file, at, part).await?;
-        }
-        let sent = in_time(server, stream.sendfile(file, at, part)).await?;
-        if sent != part {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        match stream {
+            Stream::Plain(stream) => {
+                server.warm(log, file, at, part).await?;
+                sendfile(server, stream, file, at, at + part).await?;
+            }
+            // The file is read, and what is cold is read through the ring.
+            Stream::Tls(stream) => {
+                let sent = in_time(server, stream.sendfile(file, at, part)).await?;
+                if sent != part {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
         }
         at += part;
     }
     Ok(())
+}
+
+/// Sends a range that is in the page cache. Time is kept only while the peer takes nothing.
+async fn sendfile(
+    server: &Server,
+    stream: &mut TcpStream,
+    file: &File,
+    mut at: u64,
+    end: u64,
+) -> io::Result<()> {
+    let mut was_writable = false;
+    loop {
+        let sent = stream.try_sendfile(file, at, end - at)?;
+        at += sent;
+        if at == end {
+            return Ok(());
+        }
+        if sent == 0 && was_writable {
+            // The socket takes more, and the file has no more.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // A short count means that the socket is full: to ask again would be told so.
+        in_time(server, stream.writable()).await?;
+        was_writable = true;
+    }
 }
 
 /// Groups of memory pieces that are sent under one deadline each.

@@ -7,7 +7,7 @@ use crate::counters::Counters;
 use crate::delivery::Delivery;
 use crate::limits::{
     COLD_READS_MAX, DRAIN_TICK, DRAIN_WAIT, PLAYLIST_BYTES_MAX, PLAYLISTS_MAX, RATE_ADDRESSES_MAX,
-    TS_CACHE_BYTES, TS_MUXING_MAX,
+    SMALL_CACHE_BYTES, SMALL_CACHE_MAX, TS_CACHE_BYTES, TS_MUXING_MAX,
 };
 use crate::response::{Outgoing, Response};
 use crate::route::{Rendition, Span};
@@ -29,11 +29,15 @@ use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, RateLimit};
 use weir_ring::net::TcpStream;
 use weir_ring::{Permits, Receiver};
-use weir_store::{BroadcastId, Library};
+use weir_store::{BroadcastId, Library, LogFile};
 
 /// A rendered playlist, and the stamp of the view it was rendered from.
 type Rendered = (u64, Bytes);
 type PlaylistKey = (BroadcastId, Span, Rendition);
+/// Address of a log file, offset, length.
+type SmallKey = (usize, u64, u64);
+/// A range of it in memory.
+type Small = (Arc<LogFile>, Bytes);
 type TsKey = (BroadcastId, u64);
 
 /// What the operator may set. The same for all workers.
@@ -74,6 +78,7 @@ struct Inner {
     ts_cache: RefCell<Cache<TsKey, Bytes>>,
     muxing: Permits,
     hot: Hot,
+    small: RefCell<Cache<SmallKey, Small>>,
     cold_reads: Permits,
     /// Where heads are written.
     arena: RefCell<BytesMut>,
@@ -113,6 +118,7 @@ impl Server {
             ts_cache: RefCell::new(Cache::new(usize::MAX, TS_CACHE_BYTES)),
             muxing: Permits::new(TS_MUXING_MAX),
             hot: Hot::new(),
+            small: RefCell::new(Cache::new(SMALL_CACHE_MAX, SMALL_CACHE_BYTES)),
             cold_reads: Permits::new(COLD_READS_MAX),
             arena: RefCell::default(),
             date: Cell::new((0, HttpDate::from_unix(0))),
@@ -249,6 +255,10 @@ impl Server {
 
     pub(crate) fn hot(&self) -> &Hot {
         &self.inner.hot
+    }
+
+    pub(crate) fn small_bodies(&self) -> &RefCell<Cache<SmallKey, Small>> {
+        &self.inner.small
     }
 
     pub(crate) fn cold_reads(&self) -> &Permits {

@@ -276,6 +276,13 @@ fn sendfile(socket: i32, file: &File, position: u64, len: u64) -> io::Result<u64
     u64::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+pub(crate) async fn until_writable(stream: &TcpStream) -> io::Result<()> {
+    let sending = Sending::begin(stream)?;
+    writable(&sending).await?;
+    sending.finish();
+    Ok(())
+}
+
 /// Waits until the socket takes more. The poll looks at the level when armed, so no edge is lost.
 async fn writable(sending: &Sending<'_>) -> io::Result<()> {
     let entry = opcode::PollAdd::new(types::Fd(sending.fd), libc::POLLOUT as u32).build();

@@ -176,6 +176,15 @@ impl TcpStream {
         send::try_file(self, file, offset, len)
     }
 
+    /// Waits until the socket takes more than it does now.
+    ///
+    /// # Errors
+    /// Those of poll(2); `BrokenPipe` on a broken stream. A dropped future breaks the stream, as a
+    /// dropped send does.
+    pub async fn writable(&mut self) -> io::Result<()> {
+        send::until_writable(self).await
+    }
+
     /// Ends our side, reads the peer's to its end for at most `wait` and `bytes_max`, and closes:
     /// bytes that were never read would turn the close into a reset, which can take the last answer
     /// with it.
