@@ -4,8 +4,8 @@
 mod h2_common;
 
 use h2::client::Builder;
-use h2_common::Running;
 use h2_common::client::{ask, get, open, run};
+use h2_common::{Place, Running};
 
 #[test]
 fn methods_ranges_and_conditions() {
@@ -48,4 +48,179 @@ fn methods_ranges_and_conditions() {
         assert!(playlist.body.starts_with(b"#EXTM3U"));
     });
     server.wait_for_nobody();
+}
+
+#[test]
+fn a_hundred_streams_at_once_each_get_their_bytes() {
+    let server = Running::start(10, 4000);
+    run(async {
+        let (sender, _) = open(server.address, &Builder::new()).await;
+        let asked: Vec<_> = (0..100)
+            .map(|i| {
+                let (sender, path) = (sender.clone(), server.path(i % 10));
+                let urgency = format!("u={}{}", i % 8, if i % 3 == 0 { ", i" } else { "" });
+                tokio::spawn(
+                    async move { ask(&sender, get(&path).header("priority", urgency)).await },
+                )
+            })
+            .collect();
+        for (i, answer) in asked.into_iter().enumerate() {
+            let answer = answer.await.unwrap().unwrap();
+            assert_eq!(answer.status, 200);
+            assert!(answer.body == server.body(i as u64 % 10), "stream {i}");
+        }
+    });
+    server.wait_for_nobody();
+}
+
+#[test]
+fn tiny_windows_only_cost_time() {
+    let server = Running::start(1, 10_000);
+    run(async {
+        let mut builder = Builder::new();
+        builder.initial_window_size(777);
+        let (sender, _) = open(server.address, &builder).await;
+        let (a, b) = tokio::join!(
+            ask(&sender, get(&server.path(0))),
+            ask(&sender, get(&server.path(0)))
+        );
+        assert!(a.unwrap().body == server.body(0));
+        assert!(b.unwrap().body == server.body(0));
+    });
+}
+
+#[test]
+fn large_bodies_from_the_page_cache_and_by_way_of_the_ring() {
+    // A file system in memory cannot say what is cached: all is read as if it were cold.
+    for place in [Place::Disk, Place::Memory] {
+        let server = Running::start_in(place, 1, 150_000);
+        run(async {
+            let mut builder = Builder::new();
+            builder.initial_window_size(1 << 24);
+            builder.initial_connection_window_size(1 << 24);
+            builder.max_frame_size(1 << 20);
+            let (sender, _) = open(server.address, &builder).await;
+            let (a, b) = tokio::join!(
+                ask(&sender, get(&server.path(0))),
+                ask(
+                    &sender,
+                    get(&server.path(0)).header("range", "bytes=77-1000076")
+                )
+            );
+            let whole = server.body(0);
+            assert!(a.unwrap().body == whole);
+            assert!(b.unwrap().body == whole[77..1_000_077]);
+        });
+        server.wait_for_nobody();
+    }
+}
+
+#[test]
+fn a_segment_is_muxed_for_a_stream() {
+    let server = Running::start(1, 8000);
+    run(async {
+        let (sender, _) = open(server.address, &Builder::new()).await;
+        let path = format!("/s/{}/ts/1000.ts", server.key);
+        let ts = ask(&sender, get(&path)).await.unwrap();
+        assert_eq!(ts.status, 200, "{:?}", ts.body);
+        assert_eq!(ts.headers["content-type"], "video/mp2t");
+        assert_eq!(ts.headers["content-length"], ts.body.len().to_string());
+        assert!(ts.body.len() > 100_000 && ts.body.len() % 188 == 0);
+    });
+}
+
+#[test]
+fn streams_reset_in_their_midst_leave_nothing() {
+    let server = Running::start(1, 50_000);
+    run(async {
+        let (sender, _) = open(server.address, &Builder::new()).await;
+        for _ in 0..30 {
+            let mut sender = sender.clone().ready().await.unwrap();
+            let request = get(&server.path(0)).body(()).unwrap();
+            let (response, _) = sender.send_request(request, true).unwrap();
+            let mut body = response.await.unwrap().into_body();
+            assert!(body.data().await.unwrap().is_ok());
+            // Dropped with most of the body to come.
+        }
+        let whole = ask(&sender, get(&server.path(0))).await.unwrap();
+        assert!(whole.body == server.body(0));
+    });
+    server.wait_for_nobody();
+}
+
+#[test]
+fn a_request_waits_for_content_and_one_that_is_reset_waits_no_more() {
+    let server = Running::start(0, 300);
+    let path = "/cam/manifest/video.m3u8";
+    run(async {
+        let (sender, _) = open(server.address, &Builder::new()).await;
+        let mut other = sender.clone().ready().await.unwrap();
+        let request = get(path).body(()).unwrap();
+        let (given_up, _) = other.send_request(request, true).unwrap();
+        let asked = tokio::spawn(async move { ask(&sender, get(path)).await });
+        let held = |count| {
+            let held = &server.counters.held;
+            async move {
+                while held.get() != count {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+            }
+        };
+        held(2).await;
+        drop(given_up);
+        held(1).await;
+        server.publish(2);
+        let answer = asked.await.unwrap().unwrap();
+        assert_eq!(answer.status, 200);
+        assert!(answer.body.starts_with(b"#EXTM3U"));
+        held(0).await;
+    });
+    server.wait_for_nobody();
+}
+
+#[test]
+fn a_client_that_leaves_ends_what_it_waited_for() {
+    let server = Running::start(0, 300);
+    run(async {
+        let (sender, _) = open(server.address, &Builder::new()).await;
+        let mut sender = sender.ready().await.unwrap();
+        let request = get("/cam/manifest/video.m3u8").body(()).unwrap();
+        let _asked = sender.send_request(request, true).unwrap();
+        while server.counters.held.get() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    });
+    server.wait_for_nobody();
+    assert_eq!(server.counters.held.get(), 0);
+}
+
+#[test]
+fn a_drain_lets_open_streams_end_and_takes_no_more() {
+    let server = Running::start(1, 50_000);
+    let (whole, path) = (server.body(0), server.path(0));
+    run(async {
+        let (sender, connection) = open(server.address, &Builder::new()).await;
+        let mut ready = sender.clone().ready().await.unwrap();
+        let request = get(&path).body(()).unwrap();
+        let (response, _) = ready.send_request(request, true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let first = body.data().await.unwrap().unwrap();
+        let draining = tokio::task::spawn_blocking(move || {
+            server.drain();
+            server
+        });
+        let mut bytes = first.to_vec();
+        body.flow_control().release_capacity(first.len()).unwrap();
+        while let Some(part) = body.data().await {
+            let part = part.unwrap();
+            body.flow_control().release_capacity(part.len()).unwrap();
+            bytes.extend_from_slice(&part);
+        }
+        assert!(bytes == whole);
+        let server = draining.await.unwrap();
+        // After the last stream the server says goodbye, and the connection ends without fault.
+        connection.await.unwrap().unwrap();
+        assert!(ask(&sender, get(&path)).await.is_err());
+        server.wait_for_nobody();
+    });
 }

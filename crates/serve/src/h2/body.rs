@@ -96,7 +96,7 @@ pub(super) enum Fed {
     /// The machine has so many bytes more.
     Some(usize),
     /// And they were the body's last, or the body cannot go on.
-    Last(usize, Exchange),
+    Last(Exchange),
     /// Nothing can be given now.
     None,
     /// Nothing until this was read; [`Transfers::handle_read`] takes it.
@@ -186,14 +186,14 @@ impl Transfers {
                 debug!("an HTTP/2 answer breaks off: {e}");
                 // The length was promised: all that can be said is that it will not be kept.
                 transfer.send.send_reset(Reason::INTERNAL_ERROR);
-                return Fed::Last(0, transfer.exchange);
+                return Fed::Last(transfer.exchange);
             }
         };
         let chunk = Chunk::new(parts, &self.given);
         let len = chunk.remaining();
         let is_last = transfer.left == 0;
         if transfer.send.send_data(chunk, is_last).is_err() || is_last {
-            return Fed::Last(len, transfer.exchange);
+            return Fed::Last(transfer.exchange);
         }
         // What is left of the connection's window is for whoever comes first the next time.
         transfer.send.reserve_capacity(0);

@@ -21,8 +21,8 @@ mod session;
 
 use crate::connection::{Connection, linger};
 use crate::limits::{
-    H2_HEADER_LIST_BYTES_MAX, H2_LOCAL_RESETS_MAX, H2_PENDING_RESETS_MAX, H2_STREAMS_MAX,
-    H2_WINDOW_BYTES, HEAD_WAIT, IDLE_WAIT, LINGER_WAIT, SEND_PIECE_BYTES, SEND_PIECE_WAIT,
+    H2_CHUNK_BYTES, H2_HEADER_LIST_BYTES_MAX, H2_LOCAL_RESETS_MAX, H2_PENDING_RESETS_MAX,
+    H2_STREAMS_MAX, H2_WINDOW_BYTES, HEAD_WAIT, IDLE_WAIT, LINGER_WAIT, SEND_PIECE_WAIT,
 };
 use crate::server::{Busy, Server};
 use ::h2::Reason;
@@ -47,7 +47,7 @@ pub(crate) const ALPN: &[u8] = b"h2";
 struct Waits {
     /// With nothing to do.
     idle: Duration,
-    /// With streams that its peer does not let proceed.
+    /// With streams of which no answer ends, and none gets a chunk further.
     progress: Duration,
 }
 
@@ -179,7 +179,7 @@ async fn send(server: &Server, stream: &mut Stream, output: Bytes, waits: Waits)
 struct Pace {
     waits: Waits,
     deadline: Instant,
-    /// Bytes of bodies since the deadline was set.
+    /// Bytes of bodies since the deadline was set; an answer's end counts as a chunk.
     progress: u64,
     /// Present while streams are open: a drain waits for them.
     busy: Option<Busy>,
@@ -231,11 +231,126 @@ impl Pace {
                         false => self.waits.idle,
                     };
             }
-            (true, true) if self.progress >= SEND_PIECE_BYTES => {
+            (true, true) if self.progress >= H2_CHUNK_BYTES as u64 => {
                 self.deadline = now + self.waits.progress;
                 self.progress = 0;
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Counters, Options};
+    use std::sync::Arc;
+    use weir_media::{Mono, Now, Utc};
+    use weir_net::ConnectionLimits;
+    use weir_ring::net::{TcpListener, TcpStream};
+    use weir_store::{Library, LibraryConfig};
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const GOAWAY: u8 = 7;
+    /// Longer than a test takes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        bytes.extend_from_slice(&[kind, flags]);
+        bytes.extend_from_slice(&stream.to_be_bytes());
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    /// A GET for the player, with the static table's fields (RFC 7541 appendix A).
+    fn get(stream: u32) -> Vec<u8> {
+        let path = b"/s/player/hls-1.7.4.min.js";
+        let head = [
+            &[0x82, 0x87, 0x04, path.len() as u8],
+            &path[..],
+            &[0x01, 1, b'h'],
+        ]
+        .concat();
+        frame(1, 5, stream, &head)
+    }
+
+    /// Serves one connection in the clear, to which `bytes` are sent; what it sends, and its
+    /// counters. It must end by itself.
+    fn ends(bytes: &[u8], waits: Waits) -> (Vec<u8>, Counters) {
+        let mut runtime = weir_ring::Runtime::new(weir_ring::Config::default()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let counters = Counters::new(1);
+        let now = Now {
+            mono: Mono(0),
+            utc: Utc(0),
+        };
+        let library = Library::open(LibraryConfig::new(dir.path()), now).unwrap();
+        let options = Arc::new(Options::default());
+        let server = Server::new(library, 0, counters.clone(), options);
+        let received = runtime.block_on(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut listener = TcpListener::from_std(listener).unwrap();
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let (stream, peer) = listener.accept().await.unwrap();
+            let guard = ConnectionLimits::new(1, 1).admit(peer.ip()).unwrap();
+            let connection = Connection::new(server, peer.ip(), guard);
+            weir_ring::spawn(serve_within(connection, stream.into(), waits));
+            let bytes = Bytes::copy_from_slice(bytes);
+            client.send(bytes).await.unwrap();
+            let mut received = Vec::new();
+            while let Some(bytes) = client.recv().await.unwrap() {
+                received.extend_from_slice(&bytes);
+            }
+            client.close().await;
+            while counters.connections.get() > 0 {
+                weir_ring::yield_now().await;
+            }
+            received
+        });
+        (received, counters)
+    }
+
+    /// Types of frames, with the code of a GOAWAY.
+    fn kinds(mut bytes: &[u8]) -> Vec<(u8, Option<u8>)> {
+        let mut kinds = Vec::new();
+        while let [0, a, b, kind, _, _, _, _, _, rest @ ..] = bytes {
+            let (payload, next) = rest.split_at(usize::from(*a) << 8 | usize::from(*b));
+            kinds.push((*kind, payload.get(7).copied().filter(|_| *kind == GOAWAY)));
+            bytes = next;
+        }
+        kinds
+    }
+
+    #[test]
+    fn a_peer_that_pins_its_windows_is_left() {
+        let pinned = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+        let requests: Vec<u8> = (0..100).flat_map(|i| get(2 * i + 1)).collect();
+        let bytes = [PREFACE, &pinned, &requests].concat();
+        let waits = Waits {
+            idle: LONG,
+            progress: Duration::from_millis(100),
+        };
+        let (received, counters) = ends(&bytes, waits);
+        assert_eq!(counters.stalled.get(), 1);
+        let kinds = kinds(&received);
+        // A hundred heads, no body, and the end.
+        assert_eq!(kinds.iter().filter(|(kind, _)| *kind == 1).count(), 100);
+        assert!(kinds.iter().all(|(kind, _)| *kind != 0));
+        assert_eq!(kinds.last(), Some(&(GOAWAY, Some(8))));
+    }
+
+    #[test]
+    fn a_peer_that_asks_for_nothing_is_left() {
+        let settings = frame(4, 0, 0, &[]);
+        let bytes = [PREFACE, &settings, &frame(6, 0, 0, &[0; 8])].concat();
+        let waits = Waits {
+            idle: Duration::from_millis(100),
+            progress: LONG,
+        };
+        let (received, counters) = ends(&bytes, waits);
+        assert_eq!(counters.stalled.get(), 0);
+        assert_eq!(kinds(&received).last(), Some(&(GOAWAY, Some(0))));
     }
 }

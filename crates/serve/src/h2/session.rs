@@ -7,7 +7,9 @@ use crate::h2::head;
 use crate::h2::mail::Mail;
 use crate::h2::pipe::Pipe;
 use crate::h2::priority::Priority;
-use crate::limits::{H2_FRAME_BYTES_MAX, H2_FRAME_HEAD_BYTES, H2_RESETS_MAX, H2_RESETS_TIME};
+use crate::limits::{
+    H2_CHUNK_BYTES, H2_FRAME_BYTES_MAX, H2_FRAME_HEAD_BYTES, H2_RESETS_MAX, H2_RESETS_TIME,
+};
 use crate::resolve::{Hints, Resolved};
 use crate::response::{Outgoing, Piece, Response};
 use ::h2::Reason;
@@ -59,7 +61,7 @@ pub(super) struct Session {
     held: Vec<Held>,
     pub(super) news: Rc<Mail<News>>,
     resets: Resets,
-    /// Bytes of bodies given to the machine since [`Session::take_progress`].
+    /// Of bodies, since [`Session::take_progress`].
     progress: u64,
     /// The machine has said and heard its last.
     is_over: bool,
@@ -147,8 +149,8 @@ impl Session {
         let heads = (room / H2_FRAME_BYTES_MAX + 1) * H2_FRAME_HEAD_BYTES;
         match self.transfers.feed(room.saturating_sub(heads)) {
             Fed::Some(len) => self.progress += len as u64,
-            Fed::Last(len, exchange) => {
-                self.progress += len as u64;
+            Fed::Last(exchange) => {
+                self.progress += H2_CHUNK_BYTES as u64;
                 self.note(&exchange);
             }
             Fed::Cold(cold) => self.read(cold),
@@ -351,7 +353,8 @@ impl Session {
         self.machine.has_streams() || !self.transfers.is_empty() || !self.held.is_empty()
     }
 
-    /// Bytes of bodies given to the machine since this was last asked.
+    /// Bytes of bodies given to the machine since this was last asked. What ends one counts as a
+    /// whole chunk.
     pub(super) fn take_progress(&mut self) -> u64 {
         std::mem::take(&mut self.progress)
     }

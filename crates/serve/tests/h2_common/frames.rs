@@ -1,6 +1,6 @@
 //! A client that sends whatever frames a test writes.
 
-use super::{GUARD, connect};
+use super::connect;
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -160,6 +160,14 @@ impl Raw {
         let _ = self.tls.flush();
     }
 
+    /// Sends; false if the peer takes nothing for a while.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.tls
+            .write_all(bytes)
+            .and_then(|()| self.tls.flush())
+            .is_ok()
+    }
+
     /// The next frame; `None` at the end.
     pub fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
@@ -216,9 +224,8 @@ impl Raw {
         self.until(|frame| frame.kind == PING && frame.flags & ACK != 0)
     }
 
-    /// Sets how long [`Raw::next`] waits.
-    pub fn patience(&mut self, wait: Option<Duration>) {
-        let socket = &self.tls.sock;
-        socket.set_read_timeout(wait.or(Some(GUARD))).unwrap();
+    /// Sets how long [`Raw::try_send`] waits.
+    pub fn patience(&mut self, wait: Duration) {
+        self.tls.sock.set_write_timeout(Some(wait)).unwrap();
     }
 }

@@ -39,6 +39,13 @@ enum Command {
     Drain,
 }
 
+/// Where logs are.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    Disk,
+    Memory,
+}
+
 /// A server on a thread of its own.
 pub struct Running {
     pub address: SocketAddr,
@@ -57,11 +64,15 @@ impl Running {
     /// With a live stream `cam` of `segments` segments, whose samples have `payload` bytes: a
     /// video segment has 20 of them.
     pub fn start(segments: u64, payload: usize) -> Self {
-        Self::start_with(segments, payload, Options::default())
+        Self::start_in(Place::Memory, segments, payload)
     }
 
-    pub fn start_with(segments: u64, payload: usize, options: Options) -> Self {
-        let data = temp_dir();
+    /// The same, with its logs somewhere.
+    pub fn start_in(place: Place, segments: u64, payload: usize) -> Self {
+        let data = match place {
+            Place::Disk => tempfile::tempdir().unwrap(),
+            Place::Memory => temp_dir(),
+        };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let counters = Counters::new(1);
@@ -78,7 +89,6 @@ impl Running {
                     listener,
                     counters,
                     connections,
-                    options,
                     segments,
                     payload,
                 };
@@ -152,7 +162,6 @@ struct Parts {
     listener: std::net::TcpListener,
     counters: Counters,
     connections: ConnectionLimits,
-    options: Options,
     segments: u64,
     payload: usize,
 }
@@ -169,7 +178,7 @@ impl Parts {
         let (news, to_server) = weir_ring::channel::<StreamName>(64);
         let wake = move |name| drop(news.try_send(name));
         library.register_worker(0, Box::new(wake)).unwrap();
-        let options = Arc::new(self.options);
+        let options = Arc::new(Options::default());
         let server = Server::new(library.clone(), 0, self.counters, options);
         server.start(to_server);
         let mut writer = library.begin(&name("cam"), START, now()).unwrap();
