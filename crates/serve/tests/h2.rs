@@ -6,6 +6,7 @@ mod h2_common;
 use h2::client::Builder;
 use h2_common::client::{ask, get, open, run};
 use h2_common::{Place, Running};
+use weir_serve::{AccessLog, LogFormat, Options};
 
 #[test]
 fn methods_ranges_and_conditions() {
@@ -93,7 +94,7 @@ fn tiny_windows_only_cost_time() {
 fn large_bodies_from_the_page_cache_and_by_way_of_the_ring() {
     // A file system in memory cannot say what is cached: all is read as if it were cold.
     for place in [Place::Disk, Place::Memory] {
-        let server = Running::start_in(place, 1, 150_000);
+        let server = Running::start_in(place, 1, 150_000, Options::default());
         run(async {
             let mut builder = Builder::new();
             builder.initial_window_size(1 << 24);
@@ -223,4 +224,40 @@ fn a_drain_lets_open_streams_end_and_takes_no_more() {
         assert!(ask(&sender, get(&path)).await.is_err());
         server.wait_for_nobody();
     });
+}
+
+#[test]
+fn requests_stand_in_the_access_log_and_in_the_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    let options = Options {
+        access_log: Some(AccessLog::open(&path, LogFormat::Combined).unwrap()),
+        requests_per_second: 1,
+        ..Options::default()
+    };
+    let server = Running::start_in(Place::Memory, 1, 300, options);
+    let len = server.body(0).len();
+    run(async {
+        let (sender, _) = open(server.address, &Builder::new()).await;
+        let agent = get(&server.path(0)).header("user-agent", "player/1");
+        assert_eq!(ask(&sender, agent).await.unwrap().status, 200);
+        let mut statuses = Vec::new();
+        for _ in 0..4 {
+            statuses.push(ask(&sender, get("/none")).await.unwrap().status.as_u16());
+        }
+        assert_eq!(statuses.first(), Some(&404));
+        assert!(statuses.contains(&429), "{statuses:?}");
+    });
+    server.drain();
+    let line = format!(
+        "\"GET {} HTTP/2.0\" 200 {len} \"-\" \"player/1\"",
+        server.path(0)
+    );
+    let mut log = String::new();
+    // The log has a thread of its own.
+    while !log.contains(" 429 ") {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        log = std::fs::read_to_string(&path).unwrap();
+    }
+    assert!(log.contains(&line), "{log}");
 }

@@ -181,6 +181,7 @@ fn states() -> Vec<Case> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a flat table")]
 fn frames() -> Vec<Case> {
     let protocol: Expected = Connection(&[PROTOCOL_ERROR]);
     let size = || Connection(&[FRAME_SIZE_ERROR, PROTOCOL_ERROR]);
@@ -321,6 +322,7 @@ fn frames() -> Vec<Case> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a flat table")]
 fn requests() -> Vec<Case> {
     let good = [
         (":method", "GET"),

@@ -9,6 +9,7 @@ use crate::h2::pipe::Pipe;
 use crate::h2::priority::Priority;
 use crate::limits::{
     H2_CHUNK_BYTES, H2_FRAME_BYTES_MAX, H2_FRAME_HEAD_BYTES, H2_RESETS_MAX, H2_RESETS_TIME,
+    SMALL_BYTES_MAX,
 };
 use crate::resolve::{Hints, Resolved};
 use crate::response::{Outgoing, Piece, Response};
@@ -256,9 +257,15 @@ impl Session {
     fn answer(
         &mut self,
         mut respond: SendResponse<Chunk>,
-        outgoing: Outgoing,
+        mut outgoing: Outgoing,
         mut exchange: Exchange,
     ) {
+        if let [Piece::File { file, offset, len }] = &outgoing.body[..]
+            && *len <= SMALL_BYTES_MAX
+            && let Some(bytes) = self.connection.server.small(file, *offset, *len)
+        {
+            outgoing.body = vec![Piece::Memory(bytes)];
+        }
         let way = match outgoing.way() {
             // Read, and sealed with its frame's head.
             Way::Sendfile => Way::Sealed,

@@ -64,11 +64,11 @@ impl Running {
     /// With a live stream `cam` of `segments` segments, whose samples have `payload` bytes: a
     /// video segment has 20 of them.
     pub fn start(segments: u64, payload: usize) -> Self {
-        Self::start_in(Place::Memory, segments, payload)
+        Self::start_in(Place::Memory, segments, payload, Options::default())
     }
 
-    /// The same, with its logs somewhere.
-    pub fn start_in(place: Place, segments: u64, payload: usize) -> Self {
+    /// The same, with its logs somewhere, and other options.
+    pub fn start_in(place: Place, segments: u64, payload: usize, options: Options) -> Self {
         let data = match place {
             Place::Disk => tempfile::tempdir().unwrap(),
             Place::Memory => temp_dir(),
@@ -89,6 +89,7 @@ impl Running {
                     listener,
                     counters,
                     connections,
+                    options,
                     segments,
                     payload,
                 };
@@ -162,6 +163,7 @@ struct Parts {
     listener: std::net::TcpListener,
     counters: Counters,
     connections: ConnectionLimits,
+    options: Options,
     segments: u64,
     payload: usize,
 }
@@ -178,7 +180,7 @@ impl Parts {
         let (news, to_server) = weir_ring::channel::<StreamName>(64);
         let wake = move |name| drop(news.try_send(name));
         library.register_worker(0, Box::new(wake)).unwrap();
-        let options = Arc::new(Options::default());
+        let options = Arc::new(self.options);
         let server = Server::new(library.clone(), 0, self.counters, options);
         server.start(to_server);
         let mut writer = library.begin(&name("cam"), START, now()).unwrap();
