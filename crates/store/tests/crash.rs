@@ -108,6 +108,51 @@ fn open_chunks_come_back_as_a_short_segment() {
     }
 }
 
+/// However many logs were repaired, the disk is waited for once. What is sealed then is
+/// waited for once more.
+#[test]
+fn all_logs_are_synced_at_once() {
+    let data = temp_dir();
+    for stream in ["a", "b", "c"] {
+        let (from, to) = (killed_log(), data.path().join("streams").join(stream));
+        copy(&from.path().join("streams/cam"), &to);
+    }
+    let open = || Library::open(config(data.path()), now()).unwrap();
+    let library = open();
+    assert_eq!(library.unsealed().len(), 3);
+    assert_eq!(library.stats().syncs, 1);
+    drop(library);
+
+    // A second broadcast takes the turn of the first one of its name.
+    copy(
+        &killed_log().path().join("streams/cam"),
+        &data.path().join("streams/a"),
+    );
+    let library = open();
+    assert_eq!(library.unsealed().len(), 3);
+    assert_eq!(library.stats().syncs, 2);
+    let states = |library: &Library| {
+        let entry = library.stream("a").unwrap();
+        let all = entry.broadcasts();
+        all.iter().map(|b| b.state()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&library), [State::Ended, State::Grace]);
+    drop(library);
+    assert_eq!(states(&open()), [State::Ended, State::Grace]);
+
+    let library = open();
+    run(async {
+        for stream in ["a", "b", "c"] {
+            let (writer, _) = library.resume(&name(stream)).unwrap();
+            writer.seal(now()).await;
+        }
+    });
+    drop(library);
+    let library = open();
+    assert!(library.unsealed().is_empty());
+    assert_eq!(library.stats().syncs, 0, "nothing was left to repair");
+}
+
 #[test]
 fn a_recovered_broadcast_goes_on_in_its_file() {
     let crashed = killed_log();

@@ -53,7 +53,8 @@ impl Library {
     /// Opens a data directory, creating what is missing, and recovers all logs in it. Logs
     /// that were not sealed come back in [`State::Grace`].
     ///
-    /// It blocks, for about as long as reading all index files takes.
+    /// It blocks, for about as long as reading all index files takes. What it repairs is on
+    /// the disk when it returns.
     ///
     /// # Errors
     /// The directory is in use, or it or a log in it cannot be read or written. A damaged

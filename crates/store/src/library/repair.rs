@@ -1,5 +1,20 @@
 //! Loads one file set. One that was not sealed is brought to a state as if the server had
 //! ended its last segment: whole chunks behind the index are listed, a torn end is cut off.
+//!
+//! Nothing here syncs: that is done once for all logs, see `scan`. A power cut before it may
+//! keep any part of a repair. Whichever it keeps, the next start finds the log unsealed,
+//! checks it against its data again, and comes to the same result:
+//! - Records without the chunks that they list: what points past the end of the data ends the
+//!   index, and the chunks of the last segment are read and compared. A crash of the server
+//!   leaves no more than one segment behind the index, because a segment is indexed before the
+//!   next one is begun. Where there are more, a power cut took the index, and what then is
+//!   read of the data comes from the disk.
+//! - Records without sample tables: the tables are built from the chunks again.
+//! - An appended file that was not cut before: a torn end is no chunk, and is cut again. An old
+//!   record behind new ones counts only if it has the checksum of its position and goes on
+//!   where they end.
+//!
+//! A seal is what stops all these checks, and so it has to wait for the sync.
 
 use super::Library;
 use super::scan::End;
@@ -117,27 +132,27 @@ pub(super) fn load_set(
     if sealed {
         return set.as_it_is(replayed).map(Some);
     }
-    set.repair(replayed, before).map(Some)
+    let repaired = set.repair(replayed, before)?;
+    library.mark_unsynced();
+    Ok(Some(repaired))
 }
 
-/// Writes a seal behind the records of a file, unless it has one.
-pub(super) fn seal_if_open(index: &Path, file: &CurrentFile, seal: Record) -> Result<(), Error> {
+/// Writes a seal behind the records of a file, unless it has one; true if it wrote. What it
+/// seals must be on the disk, and the seal is not yet.
+pub(super) fn seal_if_open(index: &Path, file: &CurrentFile, seal: Record) -> Result<bool, Error> {
     let count = file.records.load(Ordering::Relaxed);
     let bytes = read_index(index)?;
     let sealed = replay(&bytes, file.data_len).is_ok_and(|r| r.seal.is_some_and(|s| s.end));
     if sealed {
-        return Ok(());
+        return Ok(false);
     }
     let record = seal.encode(file.header.seed(), count);
     let opened = OpenOptions::new().write(true).open(index);
     opened
-        .and_then(|f| {
-            f.write_all_at(&record, record_offset(count))
-                .and_then(|()| f.sync_data())
-        })
+        .and_then(|f| f.write_all_at(&record, record_offset(count)))
         .map_err(|e| Error::io_at("append", index, record_offset(count), e))?;
     file.records.fetch_add(1, Ordering::Relaxed);
-    Ok(())
+    Ok(true)
 }
 
 fn read_index(path: &Path) -> Result<Vec<u8>, Error> {
@@ -416,7 +431,6 @@ impl Set {
         let (data, data_path) = on(Part::Data)?;
         let cut = |e| Error::io("append", &data_path, e);
         data.set_len(loaded.data_len).map_err(cut)?;
-        data.sync_data().map_err(cut)?;
         let (samples, samples_path) = on(Part::Samples)?;
         let failed = |e| Error::io("append", &samples_path, e);
         for (offset, bytes) in &out.samples {
@@ -425,7 +439,6 @@ impl Set {
         samples
             .set_len(loaded.samples_len.max(HEADER_BYTES as u64))
             .map_err(failed)?;
-        samples.sync_data().map_err(failed)?;
         let (index, index_path) = on(Part::Index)?;
         let failed = |e| Error::io("append", &index_path, e);
         let offset = record_offset(first_record);
@@ -434,8 +447,7 @@ impl Set {
         for (position, record) in (first_record..).zip(&out.records) {
             bytes.extend_from_slice(&record.encode(loaded.header.seed(), position));
         }
-        index.write_all_at(&bytes, offset).map_err(failed)?;
-        index.sync_data().map_err(failed)
+        index.write_all_at(&bytes, offset).map_err(failed)
     }
 }
 

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use weir_media::{Now, StreamName, TrackId, TrackKind, Utc};
 
-/// All broadcasts, oldest first.
+/// All broadcasts, oldest first. All that was repaired is on the disk then, by two syncs of
+/// the data directory at most.
 pub(super) fn scan(library: &Library, now: Now) -> Result<Vec<Arc<Broadcast>>, Error> {
     let mut found = Vec::new();
     for (name, dir) in entries(library.streams_dir())? {
@@ -39,15 +40,29 @@ pub(super) fn scan(library: &Library, now: Now) -> Result<Vec<Arc<Broadcast>>, E
             found.extend(broadcast.load()?);
         }
     }
-    // Only the newest of a name can go on: an older one whose log is open lost its turn.
+    // A writer appends where a repair ended, so repairs must be on the disk before it: bytes
+    // cut off could come back among its own. One call waits for the disk once; a sync per file
+    // takes 6 ms for each log, in which no publisher can come back.
+    let synced = library.sync();
+    if let Err(error) = &synced {
+        tracing::error!(%error, "no recovered log will go on");
+    }
     found.sort_by_key(|b| (b.name().clone(), b.started(), b.id()));
-    for pair in found.windows(2) {
-        if let [older, newer] = pair
-            && older.name() == newer.name()
-            && older.state() != State::Ended
-        {
-            end(older, now);
+    for (i, broadcast) in found.iter().enumerate() {
+        let newer = found.get(i + 1);
+        // Only the newest of a name can go on: an older one whose log is open lost its turn.
+        let superseded = newer.is_some_and(|n| n.name() == broadcast.name());
+        if superseded || synced.is_err() || broadcast.state() == State::Ended {
+            end(broadcast);
+            // A seal says that all before it is there.
+            if synced.is_ok() {
+                seal(library, broadcast, now);
+            }
         }
+    }
+    if let Err(error) = library.sync() {
+        // They are sealed in memory; the next start tries again.
+        tracing::warn!(%error, "seals may be lost");
     }
     Ok(found)
 }
@@ -94,9 +109,6 @@ impl Found<'_> {
         let key = self.library.key_of(self.id);
         let name = self.name.clone();
         let broadcast = Broadcast::new(self.id, name, key, started, state, core);
-        if ended {
-            end(&broadcast, self.now);
-        }
         Ok(Some(broadcast))
     }
 
@@ -249,11 +261,17 @@ impl Found<'_> {
     }
 }
 
-/// Seals what is not sealed of a broadcast that cannot go on.
-fn end(broadcast: &Broadcast, now: Now) {
+/// A broadcast cannot go on.
+fn end(broadcast: &Broadcast) {
     let mut core = broadcast.core();
     core.parked = false;
     broadcast.set_state(State::Ended);
+    broadcast.publish(&mut core);
+}
+
+/// Seals what is not sealed of a broadcast that has ended.
+fn seal(library: &Library, broadcast: &Broadcast, now: Now) {
+    let core = broadcast.core();
     for track in &core.tracks {
         let Some(file) = &track.file else {
             continue;
@@ -264,12 +282,13 @@ fn end(broadcast: &Broadcast, now: Now) {
             end: true,
         });
         let path = path(&track.dir, file.log.number(), Part::Index);
-        if let Err(error) = super::repair::seal_if_open(&path, file, seal) {
+        match super::repair::seal_if_open(&path, file, seal) {
+            Ok(true) => library.mark_unsynced(),
+            Ok(false) => {}
             // It is sealed in memory; the next start tries again.
-            tracing::warn!(%error, "cannot seal a log");
+            Err(error) => tracing::warn!(%error, "cannot seal a log"),
         }
     }
-    broadcast.publish(&mut core);
 }
 
 /// Directories in a directory, by name.
