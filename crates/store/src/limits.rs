@@ -33,6 +33,10 @@ pub const QUEUE_BYTES_MAX: usize = 32 << 20;
 /// Most appends waiting, per track. A job is about 200 B without its payload.
 pub const QUEUE_JOBS_MAX: usize = 1024;
 
+/// Shortest time between two lines of the log about late segments of one broadcast. Two tracks
+/// with segments of 2 s have 10 in that time, and no more memory is needed than for a count.
+pub const LATE_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Most payload bytes per broadcast that stay in memory once its recording has stopped:
 /// 256 MiB, the default window at 34 Mbit/s. Beyond it the oldest segments fall out of
 /// the playlist early.

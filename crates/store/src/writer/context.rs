@@ -1,6 +1,7 @@
 //! What a writer and its tasks share on their worker.
 
 use super::init_records;
+use super::late::LateLog;
 use super::queue::{Job, Queue};
 use super::task::{self, OpenMode, OpenRequest};
 use crate::broadcast::{Broadcast, State, StreamEntry};
@@ -19,6 +20,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 use weir_media::time::rescale;
 use weir_media::{TrackId, TrackKind};
 
@@ -29,6 +31,7 @@ pub(super) struct Context {
     pub(super) broadcast: Arc<Broadcast>,
     dir: Arc<Path>,
     queues: RefCell<Vec<(TrackId, Rc<Queue>)>>,
+    late: RefCell<LateLog>,
 }
 
 impl Context {
@@ -44,6 +47,7 @@ impl Context {
             broadcast,
             dir: dir.into(),
             queues: RefCell::default(),
+            late: RefCell::default(),
         })
     }
 
@@ -280,7 +284,6 @@ impl Context {
             let Some((segment, slow)) = late else {
                 return;
             };
-            tracing::warn!("{slow}; viewers get it from memory");
             weir_ring::sleep(stall.saturating_sub(wait)).await;
             if let Some(context) = context.upgrade()
                 && segment.chunks().iter().any(|c| !c.is_stored())
@@ -305,6 +308,9 @@ impl Context {
             path: path.unwrap_or_default(),
             media_sequence,
         };
+        if let Some(suppressed) = self.late.borrow_mut().handle_late(Instant::now()) {
+            tracing::warn!(suppressed, "{slow}; viewers get it from memory");
+        }
         Some((segment, slow))
     }
 

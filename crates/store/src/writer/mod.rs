@@ -1,6 +1,7 @@
 //! What the owner of a stream calls.
 
 mod context;
+mod late;
 mod queue;
 mod task;
 
