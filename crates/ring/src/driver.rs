@@ -32,6 +32,8 @@ pub(crate) struct Driver {
     pub(crate) queue: Option<Queue>,
     pub(crate) buffers: BufferRing,
     pub(crate) ops: Slab<Operation>,
+    /// Operations of files in the kernel.
+    pub(crate) file_ops: usize,
     pub(crate) streams: Slab<StreamState>,
     /// Unread receives of all streams; each stream links its own.
     pub(crate) received: Slab<Received>,
@@ -61,6 +63,7 @@ impl Driver {
             queue: Some(queue),
             buffers,
             ops: Slab::new(limits::OPS_MAX),
+            file_ops: 0,
             streams: Slab::new(limits::STREAMS_MAX),
             // Bounded by the streams and their queues, not by this number.
             received: Slab::new(u32::MAX - 1),
@@ -150,6 +153,9 @@ impl Driver {
             return;
         };
         let stream = operation.stream;
+        if operation.file.is_some() {
+            self.file_ops = self.file_ops.saturating_sub(1);
+        }
         match std::mem::replace(&mut operation.state, State::Done(result)) {
             State::InFlight(waker) => effects.extend(waker.map(Effect::Wake)),
             State::Orphan => effects.extend(self.ops.remove(key).map(Effect::Release)),
@@ -201,6 +207,7 @@ impl Local {
             file,
             stream,
         };
+        let is_of_file = operation.file.is_some();
         let refused = if driver.queue.is_none() {
             Err((stopped(), operation))
         } else {
@@ -209,6 +216,7 @@ impl Local {
         };
         match refused {
             Ok(key) => {
+                driver.file_ops += usize::from(is_of_file);
                 if let Some(state) = stream.and_then(|stream| driver.streams.get_mut(stream)) {
                     state.in_flight += 1;
                 }

@@ -170,7 +170,6 @@ pub(crate) struct Operation {
     pub(crate) state: State,
     pub(crate) keep: Keep,
     /// Keeps the descriptor open until the operation was submitted and is complete.
-    #[expect(dead_code, reason = "only owned, never read back")]
     pub(crate) file: Option<File>,
     /// The stream that counts this operation.
     pub(crate) stream: Option<Key>,
