@@ -72,7 +72,10 @@ pub struct TrackView {
     /// Closed, and not listed yet because their append has not completed.
     pub(crate) closing: Arc<[Arc<Segment>]>,
     pub(crate) live_start: u64,
+    /// The last segment whose append completed.
     pub(crate) recorded_to: Option<u64>,
+    /// Recording stopped early: what follows `recorded_to` will never be in the log.
+    pub(crate) is_cut: bool,
 }
 
 impl TrackView {
@@ -148,7 +151,7 @@ impl TrackView {
     /// All recorded segments, oldest first: the playlist of the whole. If recording stopped
     /// early it ends there; later segments were only live.
     pub fn all(&self) -> impl Iterator<Item = SegmentInfo> + '_ {
-        let end = self.recorded_to.unwrap_or(u64::MAX);
+        let end = self.recorded_to.filter(|_| self.is_cut).unwrap_or(u64::MAX);
         self.segments
             .iter()
             .take_while(move |s| s.media_sequence <= end)

@@ -79,6 +79,7 @@ impl Track {
             closing: Arc::default(),
             live_start: 0,
             recorded_to: None,
+            is_cut: false,
         };
         Self {
             view: Arc::new(view),
@@ -223,6 +224,9 @@ impl Track {
         let find = |c: &&mut Closing| c.segment.info.media_sequence == media_sequence;
         if let Some(closing) = self.closing.iter_mut().find(find) {
             closing.appended = true;
+        } else {
+            // Listed from memory before its append was over. Appends complete in order.
+            self.view_mut().recorded_to = Some(media_sequence);
         }
     }
 
@@ -330,11 +334,16 @@ impl Track {
             .filter_map(move |s| number(&s))
     }
 
-    /// Moves everything to the compact form, and lets go of what is only in memory.
+    /// Moves everything to the compact form, and lets go of what is only in memory and of room
+    /// for more. For a track that has ended.
     pub(crate) fn pack(&mut self) {
         let segments = &mut self.view_mut().segments;
         segments.drop_hot(|s| !s.is_stored());
         segments.pack(u64::MAX, 1);
+        segments.shrink_to_fit();
+        self.closing.shrink_to_fit();
+        self.samples = Vec::new();
+        self.records = Vec::new();
     }
 
     /// Wall-clock time and decoding time at the end of the newest segment.

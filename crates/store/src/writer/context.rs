@@ -358,6 +358,9 @@ impl Context {
             queue.clear();
             queue.push(Job::Stopped);
         }
+        for track in &mut self.broadcast.core().tracks {
+            track.view_mut().is_cut = true;
+        }
         self.list_all();
     }
 

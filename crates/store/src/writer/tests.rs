@@ -180,6 +180,43 @@ fn a_hanging_disk_delays_a_segment_no_longer_than_the_wait() {
 }
 
 #[test]
+fn what_was_listed_before_its_append_is_in_the_whole_too() {
+    let dir = temp_dir();
+    let library = open(dir.path(), 50);
+    let whole = |broadcast: &crate::Broadcast| -> Vec<Vec<u64>> {
+        let view = broadcast.view();
+        let all = |t: &Arc<crate::TrackView>| t.all().map(|s| s.media_sequence).collect();
+        view.tracks.iter().map(all).collect()
+    };
+    run(async {
+        let mut writer = library.begin(&name("cam"), START, now()).unwrap();
+        let broadcast = Arc::clone(writer.broadcast());
+        let mut publisher = Publisher::new(4, 500);
+        publisher.start(&mut writer);
+        publisher.segment(&mut writer);
+        listed(&writer, 1000).await;
+        writer.context.flush().await;
+        library.faults.hang();
+        publisher.segment(&mut writer);
+        publisher.segment(&mut writer);
+        listed(&writer, 1002).await;
+        // The disk is late, and the publisher goes.
+        let sealing = weir_ring::spawn(writer.seal(now()));
+        wait_for(&broadcast, |v| v.ended).await;
+        assert_eq!(whole(&broadcast), vec![vec![1000, 1001, 1002]; 2]);
+        library.faults.clear();
+        while !sealing.is_finished() {
+            weir_ring::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(whole(&broadcast), vec![vec![1000, 1001, 1002]; 2]);
+    });
+    drop(library);
+    let library = open(dir.path(), 200);
+    let broadcast = library.stream("cam").unwrap().current().unwrap();
+    assert_eq!(whole(&broadcast), vec![vec![1000, 1001, 1002]; 2]);
+}
+
+#[test]
 fn a_slow_disk_cannot_fill_memory() {
     let dir = temp_dir();
     let library = open(dir.path(), 60_000);
