@@ -107,6 +107,12 @@ impl SegmentList {
         }
     }
 
+    /// Gives back the room kept for more. Copies the lists of pointers where a reader has them.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        Arc::make_mut(&mut self.blocks).shrink_to_fit();
+        Arc::make_mut(&mut self.hot).shrink_to_fit();
+    }
+
     pub(crate) fn hot(&self) -> &[Arc<Segment>] {
         &self.hot
     }

@@ -95,6 +95,7 @@ impl Library {
         for track in &mut core.tracks {
             track.pack();
         }
+        core.tracks.shrink_to_fit();
         broadcast.publish(&mut core);
         let nothing_left = core.sets.is_empty();
         drop(core);
