@@ -29,6 +29,7 @@ pub mod process;
 pub mod rtmp;
 pub mod server;
 pub mod site;
+pub mod slow_disk;
 pub mod tools;
 pub mod ts;
 pub mod turn;

@@ -17,6 +17,8 @@ pub struct Weir {
     pub process: Process,
     /// Playback.
     pub http: SocketAddr,
+    /// Playback under TLS; port 0 without a certificate.
+    pub https: SocketAddr,
     /// Metrics and health.
     pub api: SocketAddr,
     /// Ingest.
@@ -92,6 +94,7 @@ impl Weir {
         };
         Self {
             http: addr("http"),
+            https: addr("https"),
             api: addr("api"),
             rtmp: addr("rtmp"),
             data: json["data"].as_str().unwrap().into(),
@@ -236,7 +239,7 @@ pub fn command(args: &[String], home: &Path) -> Command {
             weir.arg(flag).arg(value);
         }
     };
-    for listener in ["--http", "--rtmp", "--api"] {
+    for listener in ["--http", "--https", "--rtmp", "--api"] {
         default(listener, "127.0.0.1:0".into());
     }
     default("--data", home.join("data"));

@@ -6,6 +6,8 @@
 mod bad_input;
 #[path = "main/broadcast.rs"]
 mod broadcast;
+#[path = "main/delivery.rs"]
+mod delivery;
 #[path = "main/harness.rs"]
 mod harness;
 #[path = "main/media.rs"]

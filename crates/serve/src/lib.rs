@@ -27,6 +27,7 @@ mod hls;
 mod input;
 pub mod limits;
 mod page;
+mod playlist;
 mod quick;
 mod resolve;
 mod response;

@@ -25,6 +25,13 @@ pub const SEND_PIECE_WAIT: Duration = Duration::from_secs(125);
 /// hls.js gives up on a first byte.
 pub const HOLD_WAIT: Duration = Duration::from_secs(9);
 
+/// Shortest playlist that is compressed: below it the fields about it cost what it saves.
+pub const COMPRESS_BYTES_MIN: usize = 512;
+
+/// Longest playlist that is compressed. The work is done on the worker, once per version: 10 ms
+/// at this length.
+pub const COMPRESS_BYTES_MAX: usize = 512 * 1024;
+
 /// Largest range of a log that is sent from memory. Up to here one gather send is cheaper than
 /// the head and sendfile: at 1 KB by half, at 16 KB by a tenth.
 pub const SMALL_BYTES_MAX: u64 = 16 * 1024;

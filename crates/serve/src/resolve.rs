@@ -2,14 +2,18 @@
 
 use crate::hls;
 use crate::page;
+use crate::playlist::Playlist;
 use crate::response::{Keep, Piece, Response};
 use crate::route::{Object, Rendition, Route, Span, route};
-use crate::server::Server;
+use crate::server::{PlaylistKey, Server};
 use crate::ts::{Failure, Wanted};
 use crate::waiters::Place;
 use bytes::Bytes;
+use std::rc::Rc;
 use std::sync::Arc;
 use tracing::{debug, warn};
+use weir_http::encoding::Encoding;
+use weir_http::origin::Origins;
 use weir_http::target::{Path, Query};
 use weir_http::{Method, Request, Status};
 use weir_media::{StreamName, TrackId};
@@ -45,6 +49,49 @@ const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 impl Server {
     /// Resolves a request.
     pub(crate) fn resolve(&self, request: &Request<'_>, hints: Hints) -> Resolved {
+        if request.path == "*" {
+            // Only OPTIONS asks for the server as a whole.
+            return self.resolve_route(request, None, hints);
+        }
+        let path = match Path::parse(request.path) {
+            Ok(path) => path,
+            Err(e) => return Response::error(e.status(), &e.to_string()).into(),
+        };
+        let route = route(&path);
+        let Some(origins) = route.and_then(Route::id).and_then(|id| self.origins(id)) else {
+            return self.resolve_route(request, route, hints);
+        };
+        let resolved = match is_from_elsewhere(request, &origins) {
+            true => {
+                let why = "this stream may not be played from that site";
+                Response::error(Status::Forbidden, why).into()
+            }
+            false => self.resolve_route(request, route, hints),
+        };
+        match resolved {
+            Resolved::Answer(mut response) => {
+                response.origins = Some(origins);
+                response.into()
+            }
+            later => later,
+        }
+    }
+
+    /// The sites that may play a stream, where not all may.
+    fn origins(&self, id: &str) -> Option<Arc<Origins>> {
+        let restricted = &self.options().origins;
+        if restricted.is_empty() {
+            return None;
+        }
+        restricted.get(id).cloned()
+    }
+
+    fn resolve_route(
+        &self,
+        request: &Request<'_>,
+        route: Option<Route<'_>>,
+        hints: Hints,
+    ) -> Resolved {
         match request.method {
             Method::Options => {
                 let mut response = Response::ok("", Keep::Not, Vec::new());
@@ -57,18 +104,14 @@ impl Server {
                 return Response::error(Status::MethodNotAllowed, why).into();
             }
         }
-        let path = match Path::parse(request.path) {
-            Ok(path) => path,
-            Err(e) => return Response::error(e.status(), &e.to_string()).into(),
-        };
-        match route(&path) {
-            Some(Route::Multivariant { id }) => self.multivariant(id, request.query, &hints),
+        match route {
+            Some(Route::Multivariant { id }) => self.multivariant(id, request, &hints),
             Some(Route::Media {
                 id,
                 broadcast,
                 span,
                 rendition,
-            }) => self.media(id, broadcast, span, rendition).into(),
+            }) => self.media(id, broadcast, span, rendition, request).into(),
             Some(Route::Shared { key, object }) => self.shared(key, object, hints),
             Some(Route::Watch { id }) => match StreamName::parse(id) {
                 Ok(name) => {
@@ -89,8 +132,8 @@ impl Server {
         }
     }
 
-    fn multivariant(&self, id: &str, query: Option<&str>, hints: &Hints) -> Resolved {
-        let Ok(format) = Query::new(query).first("format") else {
+    fn multivariant(&self, id: &str, request: &Request<'_>, hints: &Hints) -> Resolved {
+        let Ok(format) = Query::new(request.query).first("format") else {
             let why = "the query is not well encoded";
             return Response::error(Status::BadRequest, why).into();
         };
@@ -111,13 +154,11 @@ impl Server {
             return not_found("nothing is live or recorded under this name").into();
         };
         let view = broadcast.view();
-        if let Some(text) = hls::multivariant(&broadcast, &view, ts) {
-            let stamp = hls::stamp(&view);
-            let body = vec![Piece::Memory(text.into())];
-            return Response::ok(PLAYLIST, Keep::OneSecond, body)
-                .with_etag(format_args!("{}-{stamp:x}-{ts}", &broadcast.key()[..8]))
-                .of(broadcast)
-                .into();
+        let key = PlaylistKey::Multivariant(broadcast.id(), ts);
+        let render = || hls::multivariant(&broadcast, &view, ts);
+        if let Some(playlist) = self.playlist(key, hls::stamp(&view), render) {
+            let kind = if ts { "mt" } else { "m" };
+            return playlist_answer(&playlist, kind, broadcast, request).into();
         }
         if !view.ended
             && !hints.no_wait
@@ -128,7 +169,14 @@ impl Server {
         not_found("the stream has no content yet").into()
     }
 
-    fn media(&self, id: &str, broadcast: &str, span: Span, rendition: Rendition) -> Response {
+    fn media(
+        &self,
+        id: &str,
+        broadcast: &str,
+        span: Span,
+        rendition: Rendition,
+        request: &Request<'_>,
+    ) -> Response {
         let Some(broadcast) = self.broadcast(id, broadcast) else {
             return not_found("no such broadcast");
         };
@@ -136,30 +184,40 @@ impl Server {
         if span == Span::Vod && !view.ended {
             return not_found("the broadcast has not ended");
         }
-        let key = (broadcast.id(), span, rendition);
-        let stamp = hls::stamp(&view);
-        let cached = self.playlists().borrow_mut().get(&key);
-        let text = match cached.filter(|(of, _)| *of == stamp) {
-            Some((_, text)) => text,
-            None => match hls::media(&broadcast, &view, span, rendition) {
-                Ok(Some(text)) => {
-                    let text = Bytes::from(text);
-                    let entry = (stamp, text.clone());
-                    self.playlists().borrow_mut().put(key, entry, text.len());
-                    text
-                }
-                Ok(None) => return not_found("no such rendition, or nothing in it yet"),
-                Err(e) => {
-                    warn!(stream = %broadcast.name(), "cannot write a playlist: {e}");
-                    let why = "the playlist cannot be written";
-                    return Response::error(Status::InternalServerError, why);
-                }
-            },
-        };
-        let body = vec![Piece::Memory(text)];
-        Response::ok(PLAYLIST, Keep::OneSecond, body)
-            .with_etag(format_args!("{}-{stamp:x}", &broadcast.key()[..8]))
-            .of(broadcast)
+        let key = PlaylistKey::Media(broadcast.id(), span, rendition);
+        let mut failed = None;
+        let playlist = self.playlist(key, hls::stamp(&view), || {
+            let rendered = hls::media(&broadcast, &view, span, rendition);
+            rendered.unwrap_or_else(|e| {
+                failed = Some(e);
+                None
+            })
+        });
+        match (playlist, failed) {
+            (Some(playlist), _) => playlist_answer(&playlist, "", broadcast, request),
+            (None, None) => not_found("no such rendition, or nothing in it yet"),
+            (None, Some(e)) => {
+                warn!(stream = %broadcast.name(), "cannot write a playlist: {e}");
+                let why = "the playlist cannot be written";
+                Response::error(Status::InternalServerError, why)
+            }
+        }
+    }
+
+    /// The playlist with a key, rendered if the one at hand is of another version.
+    fn playlist(
+        &self,
+        key: PlaylistKey,
+        stamp: u64,
+        render: impl FnOnce() -> Option<String>,
+    ) -> Option<Rc<Playlist>> {
+        let mut playlists = self.playlists().borrow_mut();
+        if let Some(known) = playlists.get(&key).filter(|known| known.stamp == stamp) {
+            return Some(known);
+        }
+        let playlist = Rc::new(Playlist::new(stamp, render()?));
+        playlists.put(key, Rc::clone(&playlist), playlist.weight());
+        Some(playlist)
     }
 
     /// The broadcast of a stream by its id, the current one or an earlier one.
@@ -224,6 +282,45 @@ impl Server {
             }
         }
     }
+}
+
+/// A page of another site asks, or a script of one, that may not.
+fn is_from_elsewhere(request: &Request<'_>, origins: &Origins) -> bool {
+    if let Some(origin) = request.headers.first("origin") {
+        return !origins.allows_origin(origin) && !is_own(origin, request.host);
+    }
+    // Native players, and those who keep it to themselves, send none.
+    let referer = request.headers.first("referer");
+    referer.is_some_and(|r| !origins.allows_referer(r) && !is_own(r, request.host))
+}
+
+/// Whether an origin or URI is of the host that the request asks: our own player page.
+fn is_own(uri: &[u8], host: Option<&str>) -> bool {
+    let (Ok(uri), Some(host)) = (std::str::from_utf8(uri), host) else {
+        return false;
+    };
+    let authority = uri.split_once("://").map(|(_, rest)| rest);
+    let authority = authority.and_then(|rest| rest.split(['/', '?', '#']).next());
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+/// A playlist in the form that the request asks for. Each form has a tag of its own.
+fn playlist_answer(
+    playlist: &Playlist,
+    kind: &str,
+    broadcast: Arc<Broadcast>,
+    request: &Request<'_>,
+) -> Response {
+    let (encoding, text) = playlist.form(request);
+    let form = match encoding {
+        Encoding::Identity => "",
+        encoding => encoding.as_str(),
+    };
+    let (key, stamp) = (&broadcast.key()[..8], playlist.stamp);
+    let mut response = Response::ok(PLAYLIST, Keep::OneSecond, vec![Piece::Memory(text)])
+        .with_etag(format_args!("{key}-{stamp:x}{kind}{form}"));
+    response.encoding = Some(encoding);
+    response.of(broadcast)
 }
 
 fn segment(view: &weir_store::View, tag: &str, track: TrackId, media_sequence: u64) -> Response {

@@ -34,6 +34,16 @@ pub(crate) enum Route<'a> {
     Asset { name: &'a str },
 }
 
+impl<'a> Route<'a> {
+    /// The stream whose own path it is; what is shared belongs to none.
+    pub(crate) fn id(self) -> Option<&'a str> {
+        match self {
+            Self::Multivariant { id } | Self::Media { id, .. } => Some(id),
+            Self::Watch { .. } | Self::Shared { .. } | Self::Asset { .. } => None,
+        }
+    }
+}
+
 /// How much of a broadcast a media playlist lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Span {

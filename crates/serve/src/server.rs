@@ -9,6 +9,7 @@ use crate::limits::{
     COLD_READS_MAX, DRAIN_TICK, DRAIN_WAIT, PLAYLIST_BYTES_MAX, PLAYLISTS_MAX, RATE_ADDRESSES_MAX,
     SMALL_CACHE_BYTES, SMALL_CACHE_MAX, TS_CACHE_BYTES, TS_MUXING_MAX,
 };
+use crate::playlist::Playlist;
 use crate::response::{Outgoing, Response};
 use crate::route::{Rendition, Span};
 use crate::send::Hot;
@@ -31,9 +32,12 @@ use weir_ring::net::TcpStream;
 use weir_ring::{Permits, Receiver};
 use weir_store::{BroadcastId, Library, LogFile};
 
-/// A rendered playlist, and the stamp of the view it was rendered from.
-type Rendered = (u64, Bytes);
-type PlaylistKey = (BroadcastId, Span, Rendition);
+/// A playlist of a broadcast: multivariant (of CMAF or TS), or of media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum PlaylistKey {
+    Multivariant(BroadcastId, bool),
+    Media(BroadcastId, Span, Rendition),
+}
 /// Address of a log file, offset, length.
 type SmallKey = (usize, u64, u64);
 /// A range of it in memory.
@@ -74,7 +78,7 @@ struct Inner {
     rate: Option<RefCell<RateLimit>>,
     started: Instant,
     waiters: Rc<Waiters>,
-    playlists: RefCell<Cache<PlaylistKey, Rendered>>,
+    playlists: RefCell<Cache<PlaylistKey, Rc<Playlist>>>,
     ts_cache: RefCell<Cache<TsKey, Bytes>>,
     muxing: Permits,
     hot: Hot,
@@ -269,7 +273,7 @@ impl Server {
         &self.inner.waiters
     }
 
-    pub(crate) fn playlists(&self) -> &RefCell<Cache<PlaylistKey, Rendered>> {
+    pub(crate) fn playlists(&self) -> &RefCell<Cache<PlaylistKey, Rc<Playlist>>> {
         &self.inner.playlists
     }
 

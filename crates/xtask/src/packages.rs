@@ -36,6 +36,9 @@ pub const TEST: &[Needed] = &[
     ("/usr/share/doc/vlc-plugin-base", "vlc-plugin-base"),
     ("/usr/bin/chromium", "chromium"),
     ("/usr/sbin/ip", "iproute2"),
+    ("/usr/bin/curl", "curl"),
+    ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/prlimit", "util-linux"),
 ];
 
 /// Peers and tools that the benchmarks run beside weir.
