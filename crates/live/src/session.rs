@@ -279,7 +279,10 @@ impl Session {
 
     fn refuse(&mut self, stream_id: u32, reason: Refused, answer: Refusal, why: &dyn fmt::Display) {
         self.live.shared().counters.refuse(reason);
-        self.live.note_refusal(self.peer.ip());
+        // What is our own fault is not counted against encoders that may share an address.
+        if !matches!(reason, Refused::Busy | Refused::Store) {
+            self.live.note_refusal(self.peer.ip());
+        }
         warn!(connection = self.connection, peer = %self.peer, "publish refused: {why}");
         self.machine.refuse_publish(stream_id, answer);
     }

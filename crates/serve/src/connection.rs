@@ -198,8 +198,11 @@ async fn read_head(
     input: &mut Input,
 ) -> io::Result<Option<usize>> {
     let deadline = Instant::now() + HEAD_WAIT;
+    // A head ends with a line: bytes that end none are not worth another look, or a peer that
+    // sends single bytes would have its whole head read for each.
+    let mut look = true;
     loop {
-        if !input.is_empty() {
+        if look && !input.is_empty() {
             match request::parse(input.bytes()) {
                 Ok(Parsed::Head { len, .. }) => return Ok(Some(len)),
                 Ok(Parsed::NeedMore) => {}
@@ -214,7 +217,11 @@ async fn read_head(
         let wait = deadline.saturating_duration_since(Instant::now());
         match weir_ring::timeout(wait, stream.recv()).await {
             Ok(received) => match received? {
-                Some(bytes) => input.add(bytes),
+                Some(bytes) => {
+                    let len = input.bytes().len() + bytes.len();
+                    look = bytes.contains(&b'\n') || len > HEAD_BYTES_MAX;
+                    input.add(bytes);
+                }
                 None => return Ok(None),
             },
             Err(_) => {
