@@ -39,8 +39,8 @@ pub const SMALL_BYTES_MAX: u64 = 16 * 1024;
 /// Small ranges that one worker keeps in memory, in bytes.
 pub const SMALL_CACHE_BYTES: usize = 16 << 20;
 
-/// Small ranges that one worker keeps in memory.
-pub const SMALL_CACHE_MAX: usize = 8192;
+/// Small ranges that one worker keeps in memory. To make room all of them are looked at: 4 us.
+pub const SMALL_CACHE_MAX: usize = 1024;
 
 /// Ranges of logs that are known to be in the page cache: 24 bytes each, 96 KiB per worker.
 pub const HOT_ENTRIES: usize = 4096;

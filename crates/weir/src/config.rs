@@ -72,7 +72,7 @@ settings! {
     ready_file: PathBuf = PathBuf::new(), "WEIR_READY_FILE", "FILE";
     /// Playback over HTTP: IP:PORT (0 picks a free port) or off
     http: Listen = listen("[::]:8080"), "WEIR_HTTP", "ADDR";
-    /// Playback over HTTPS, once [tls] names a certificate: IP:PORT or off
+    /// Playback over HTTPS, once the file names a certificate: IP:PORT or off
     https: Listen = listen("[::]:8443"), "WEIR_HTTPS", "ADDR";
     /// Metrics and health: IP:PORT or off; keep it on loopback
     api: Listen = listen("127.0.0.1:8081"), "WEIR_API", "ADDR";
