@@ -67,7 +67,10 @@ pub const TASKS_PER_TURN: usize = 256;
 pub(crate) const PATIENT_COMPLETIONS: u32 = 64;
 
 /// Completions per patience that make a ring patient: with fewer the wait would rarely gather any.
-pub(crate) const PATIENT_RATE: f32 = 2.0;
+pub(crate) const PATIENT_RATE: f32 = 1.0;
+
+/// Over how long the rate of completions is smoothed: several pictures.
+pub(crate) const SMOOTHING: Duration = Duration::from_millis(200);
 
 /// How long [`crate::hurry`] lasts.
 pub(crate) const HURRY: Duration = Duration::from_millis(20);

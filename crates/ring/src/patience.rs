@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::{HURRY, PATIENT_RATE};
+use crate::limits::{HURRY, PATIENT_RATE, SMOOTHING};
 use crate::local::Local;
 
 /// The rate of completions, and who is in a hurry.
@@ -38,9 +38,11 @@ impl Patience {
         }
         let gap = now.saturating_duration_since(self.last).as_secs_f32();
         self.last = now;
-        let wait = self.wait.as_secs_f32();
-        let rate = completions as f32 * wait / gap.max(wait / 64.0);
-        self.rate += (rate - self.rate) / 8.0;
+        // Weighed by time, so that the rate is the same whether a burst was taken in one visit or
+        // in twenty: else patience would end itself.
+        let total = gap + SMOOTHING.as_secs_f32();
+        let new = completions as f32 * self.wait.as_secs_f32();
+        self.rate = (self.rate * SMOOTHING.as_secs_f32() + new) / total;
     }
 
     /// How long to wait for more than one completion, if at all.
@@ -73,7 +75,9 @@ mod tests {
     fn settled(completions: usize, gap: Duration) -> (Patience, Instant) {
         let mut now = Instant::now();
         let mut patience = Patience::new(WAIT, now);
-        for _ in 0..100 {
+        // At least a second, five times what it is smoothed over.
+        let visits = 1_000_000 / gap.as_micros().max(10);
+        for _ in 0..visits {
             now += gap;
             patience.visited(completions, now);
         }
@@ -86,11 +90,16 @@ mod tests {
         assert_eq!(patience.wait(now), Some(WAIT));
         let (patience, now) = settled(3, Duration::from_millis(2));
         assert_eq!(patience.wait(now), Some(WAIT));
+        // The pictures of twenty publishers, all at once.
+        let (patience, now) = settled(20, Duration::from_millis(33));
+        assert_eq!(patience.wait(now), Some(WAIT));
     }
 
     #[test]
     fn a_quiet_one_or_one_in_a_hurry_is_not() {
         let (patience, now) = settled(1, Duration::from_millis(5));
+        assert_eq!(patience.wait(now), None);
+        let (patience, now) = settled(3, Duration::from_millis(33));
         assert_eq!(patience.wait(now), None);
         let (mut patience, now) = settled(1, Duration::from_micros(100));
         patience.hurry(now);
