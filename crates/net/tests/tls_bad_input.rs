@@ -213,9 +213,19 @@ fn receive_error(client: impl FnOnce(common::Client) + Send + 'static) -> std::i
     })
 }
 
+/// Ends our side without a word of TLS, and reads the rest: tickets that were never read would
+/// turn the close into a reset.
+fn leave(mut client: common::Client) {
+    client.sock.shutdown(Shutdown::Write).unwrap();
+    let _ = client.sock.read_to_end(&mut Vec::new());
+}
+
 #[test]
 fn an_end_without_close_notify_is_told() {
-    let error = receive_error(|mut client| client.write_all(b"before").unwrap());
+    let error = receive_error(|mut client| {
+        client.write_all(b"before").unwrap();
+        leave(client);
+    });
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
     assert!(error.to_string().contains("close_notify"));
 }
@@ -225,6 +235,7 @@ fn a_record_that_is_cut_is_told() {
     let error = receive_error(|mut client| {
         client.write_all(b"before").unwrap();
         client.sock.write_all(&[23, 3, 3, 0, 100, 1, 2, 3]).unwrap();
+        leave(client);
     });
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
 }
