@@ -123,6 +123,17 @@ impl Stream {
         }
     }
 
+    /// Holds partial packets back until the cork is drawn; see [`TcpStream::set_cork`].
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.set_cork(cork),
+            Self::Tls(stream) => stream.set_cork(cork),
+        }
+    }
+
     /// The peer's address.
     ///
     /// # Errors

@@ -119,16 +119,25 @@ fn leave_file(connection: Connection, mut stream: TcpStream, mut outgoing: Outgo
     };
     let part = SEND_PIECE_BYTES.min(*len);
     if connection.server.is_hot(file, &handle, *offset, part) {
+        let corked = outgoing.corked;
         let sent = stream.try_send(&outgoing.head, true).and_then(|head| {
             let whole = head == outgoing.head.len();
             outgoing.head.advance(head);
+            if corked {
+                stream.set_cork(true)?;
+            }
             match whole {
                 true => stream.try_sendfile(&handle, *offset, part),
                 false => Ok(0),
             }
         });
         match sent {
-            Ok(sent) if sent == *len => return connection.park(stream.into()),
+            Ok(sent) if sent == *len => {
+                if corked && let Err(e) = stream.set_cork(false) {
+                    return debug!("HTTP connection ends: {e}");
+                }
+                return connection.park(stream.into());
+            }
             Ok(sent) => {
                 *offset += sent;
                 *len -= sent;

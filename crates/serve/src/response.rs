@@ -1,7 +1,7 @@
 //! An answer, from what is known of the resource to the bytes that leave.
 
 use crate::delivery::Way;
-use crate::limits::{HEAD_ARENA_BYTES, INLINE_BYTES_MAX};
+use crate::limits::{CORK_BYTES_MIN, HEAD_ARENA_BYTES, INLINE_BYTES_MAX};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -207,11 +207,13 @@ impl Response {
         let head = self.describe(head, request, (sent, length), selected);
         head.connection(keep_alive).end();
         let is_head = request.is_some_and(|r| r.method == Method::Head);
+        let body = if is_head { Vec::new() } else { body };
         let mut outgoing = Outgoing {
             status: self.status,
             head: Bytes::new(),
             head_len: arena.len(),
-            body: if is_head { Vec::new() } else { body },
+            corked: !is_head && sent >= CORK_BYTES_MIN,
+            body,
             keep_alive,
             of: self.of,
         };
@@ -308,6 +310,8 @@ pub(crate) struct Outgoing {
     /// What follows, if it is not in `head` already.
     pub(crate) body: Vec<Piece>,
     pub(crate) keep_alive: bool,
+    /// Whether its packets are held back until they are full.
+    pub(crate) corked: bool,
     /// The broadcast that it is of.
     pub(crate) of: Option<Arc<Broadcast>>,
 }

@@ -116,6 +116,17 @@ pub(crate) async fn send(
     stream: &mut Stream,
     outgoing: &Outgoing,
 ) -> io::Result<()> {
+    if outgoing.corked {
+        stream.set_cork(true)?;
+    }
+    send_pieces(server, stream, outgoing).await?;
+    if outgoing.corked {
+        stream.set_cork(false)?;
+    }
+    Ok(())
+}
+
+async fn send_pieces(server: &Server, stream: &mut Stream, outgoing: &Outgoing) -> io::Result<()> {
     let mut memory = vec![outgoing.head.clone()];
     for piece in &outgoing.body {
         match piece {

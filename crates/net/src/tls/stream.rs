@@ -1,7 +1,8 @@
 //! A TLS connection over a stream of the ring.
 
 use crate::limits::{
-    CLOSE_NOTIFY_WAIT, HELD_BYTES_MAX, RECEIVES_PER_TURN, RECORD_BYTES_MAX, SEND_STEP_BYTES,
+    CLOSE_NOTIFY_WAIT, HELD_BYTES_MAX, RECEIVES_PER_TURN, RECORD_BYTES_MAX, SEND_PER_TURN,
+    SEND_STEP_BYTES,
 };
 use crate::tls::pool::{Sealed, with_scratch, with_step};
 use crate::tls::session::{Session, sealed_len};
@@ -129,6 +130,7 @@ impl TlsStream {
         let end = offset.checked_add(len).ok_or(io::ErrorKind::InvalidInput)?;
         self.begin()?;
         let mut at = offset;
+        let mut unyielded = 0;
         while at < end {
             let len = usize::try_from(end - at).unwrap_or(usize::MAX);
             let len = len.min(SEND_STEP_BYTES - self.state.held.len());
@@ -152,6 +154,11 @@ impl TlsStream {
                 }
             };
             at += read as u64;
+            unyielded += read;
+            if unyielded >= SEND_PER_TURN {
+                weir_ring::yield_now().await;
+                unyielded = 0;
+            }
         }
         self.state.is_broken = false;
         Ok(len)
@@ -222,6 +229,14 @@ impl TlsStream {
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.tcp.set_nodelay(nodelay)
     }
+
+    /// As [`TcpStream::set_cork`].
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
+        self.tcp.set_cork(cork)
+    }
 }
 
 impl TlsStream {
@@ -252,10 +267,17 @@ impl TlsStream {
         Ok(())
     }
 
-    async fn send_sealed(&mut self, sealed: Bytes) -> io::Result<()> {
-        match self.state.session.take_control() {
-            None => self.tcp.send(sealed).await,
-            Some(control) => self.tcp.send_vectored([control, sealed]).await,
+    /// Sends records, at once as far as the socket takes them: sealed a moment ago, they are in the
+    /// processor's cache still. Only the rest waits in the ring.
+    async fn send_sealed(&mut self, mut sealed: Bytes) -> io::Result<()> {
+        if let Some(control) = self.state.session.take_control() {
+            return self.tcp.send_vectored([control, sealed]).await;
+        }
+        let sent = self.tcp.try_send(&sealed, false)?;
+        sealed.advance(sent);
+        match sealed.is_empty() {
+            true => Ok(()),
+            false => self.tcp.send(sealed).await,
         }
     }
 

@@ -223,6 +223,15 @@ impl TcpStream {
         self.with_socket(|socket| socket.set_tcp_nodelay(nodelay))
     }
 
+    /// Holds partial packets back until the cork is drawn, or for 200 ms (`TCP_CORK`). For an answer
+    /// in several sends: unlike `MSG_MORE` it holds while acknowledgements come in, too.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
+        self.with_socket(|socket| socket.set_tcp_cork(cork))
+    }
+
     /// Bounds the kernel's send buffer (`SO_SNDBUF`), in bytes as setsockopt(2) counts them. A
     /// fixed one bounds what copying sends pin per slow reader, and the bandwidth-delay product
     /// with it.
