@@ -210,8 +210,10 @@ fn hub(clip: &Clip, table: &mut Table) -> Result<()> {
             audio: Some(true),
         };
         stream.handle_publish(announced, now(0));
-        stream.handle_config(clip.video().clone(), now(0));
-        stream.handle_config(clip.audio().clone(), now(0));
+        for config in [clip.video(), clip.audio()] {
+            let track = TrackId::source(config.kind());
+            stream.handle_config(track, config.clone(), now(0));
+        }
         for (time, frame) in &frames {
             stream.handle_frame(frame.clone(), now(*time));
             while let Some(output) = stream.poll_output() {

@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weir_media::Mono;
+use weir_media::{Mono, TrackId};
 use weir_rtmp::session::Output;
 use weir_rtmp::session::client::{ClientConfig, ClientSession, Event, Mode};
 
@@ -163,8 +163,10 @@ impl Publisher {
         if self.pictures == 0 {
             // A first frame that is late delays all: real time runs from it.
             self.start = now;
-            self.session.send_config(self.clip.video(), 0);
-            self.session.send_config(self.clip.audio(), 0);
+            for config in [self.clip.video(), self.clip.audio()] {
+                let track = TrackId::source(config.kind());
+                self.session.send_config(track, config, 0);
+            }
             self.first_key = Some(now);
         }
         let age = now - self.start;

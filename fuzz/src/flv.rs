@@ -1,11 +1,12 @@
 //! FLV: the file, and what the bodies of its tags hold.
 
 use crate::input::pieces;
-use weir_media::{CodecConfig, Mono, TrackKind, avc};
-use weir_rtmp::demux::{Demuxed, Demuxer, TrackFault};
+use std::collections::BTreeMap;
+use weir_media::{CodecConfig, Mono, TrackId};
+use weir_rtmp::demux::{Demuxer, Media};
 use weir_rtmp::error::Fault;
 use weir_rtmp::flv::{Reader, Tag, TagKind, previous_tag_size, tag_header};
-use weir_rtmp::limits::MESSAGE_BYTES_MAX;
+use weir_rtmp::limits::{MESSAGE_BYTES_MAX, TRACKS_MAX};
 use weir_rtmp::message::{Data, TypeId};
 use weir_rtmp::{Metadata, flv};
 
@@ -46,52 +47,40 @@ fn tags<'a>(parts: impl Iterator<Item = &'a [u8]>) -> (Vec<Tag>, Option<Fault>) 
 }
 
 fn demux(tags: Vec<Tag>) {
-    let (mut demuxer, mut known) = (Demuxer::new(), [false; 2]);
+    let (mut demuxer, mut known) = (Demuxer::new(), BTreeMap::new());
     for tag in tags {
-        let (kind, found) = match tag.kind {
-            TagKind::Video => (
-                TrackKind::Video,
-                demuxer.handle_video(tag.timestamp, tag.body, Mono(0)),
-            ),
-            TagKind::Audio => (
-                TrackKind::Audio,
-                demuxer.handle_audio(tag.timestamp, tag.body, Mono(0)),
-            ),
+        match tag.kind {
+            TagKind::Video => demuxer.handle_video(tag.timestamp, tag.body, Mono(0)),
+            TagKind::Audio => demuxer.handle_audio(tag.timestamp, tag.body, Mono(0)),
             _ => {
                 if let Ok(data) = Data::parse(TypeId::DATA_AMF0, &tag.body)
                     && let Some(metadata) = Metadata::from_data(&data)
                 {
                     demuxer.handle_metadata(&metadata);
                 }
-                continue;
             }
-        };
-        check(
-            kind,
-            found,
-            &mut known[usize::from(kind == TrackKind::Audio)],
-        );
+        }
+        while let Some(media) = demuxer.poll_media() {
+            check(media, &mut known);
+        }
     }
+    assert!(known.len() <= 2 * TRACKS_MAX);
 }
 
-fn check(kind: TrackKind, found: Result<Demuxed, TrackFault>, known: &mut bool) {
-    let demuxed = match found {
-        Ok(demuxed) => demuxed,
-        Err(fault) => return assert_eq!(fault.kind, kind),
-    };
-    if let Some(config) = &demuxed.config {
-        assert_eq!(config.kind(), kind);
-        assert!(config.timescale() > 0);
-        if let CodecConfig::H264(c) = config {
-            assert!(!c.sps().is_empty() && !c.pps().is_empty());
+fn check(media: Media, known: &mut BTreeMap<TrackId, CodecConfig>) {
+    match media {
+        Media::Config { track, config } => {
+            assert!(config.timescale() > 0);
+            if let CodecConfig::H264(c) = &config {
+                assert!(!c.sps().is_empty() && !c.pps().is_empty());
+            }
+            known.insert(track, config);
         }
-        *known = true;
-    }
-    let Some(frame) = demuxed.frame else {
-        return;
-    };
-    assert!(*known && frame.kind == kind && !frame.payload.is_empty());
-    if kind == TrackKind::Video {
-        assert!(avc::inspect(&frame.payload, 4).is_ok());
+        Media::Frame(frame) => {
+            let config = &known[&frame.track];
+            assert!(config.kind() == frame.kind && !frame.payload.is_empty());
+            assert!(config.sample_flags(&frame.payload, frame.key).is_ok());
+        }
+        Media::Fault(_) => {}
     }
 }

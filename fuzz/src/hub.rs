@@ -101,7 +101,8 @@ impl Scene {
             }
             3 => {
                 let config = config(input.byte());
-                self.stream.handle_config(config, self.now());
+                let track = TrackId::source(config.kind());
+                self.stream.handle_config(track, config, self.now());
             }
             4 => self.pass(u64::from(input.short()) * 1000),
             // The publisher's clock goes anywhere.

@@ -74,8 +74,8 @@ fn stream() -> Stream {
         audio: Some(true),
     };
     stream.handle_publish(announced, now(0));
-    stream.handle_config(CodecConfig::H264(video), now(0));
-    stream.handle_config(CodecConfig::Aac(audio), now(0));
+    stream.handle_config(TrackId::SOURCE_VIDEO, CodecConfig::H264(video), now(0));
+    stream.handle_config(TrackId::SOURCE_AUDIO, CodecConfig::Aac(audio), now(0));
     stream
 }
 

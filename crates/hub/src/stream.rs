@@ -116,13 +116,12 @@ impl Stream {
     /// Configuration of a source track, before the first frame that needs it. One that equals
     /// the last is no change; another ends the segment and is a discontinuity. The caller
     /// limits how often that can happen.
-    pub fn handle_config(&mut self, config: CodecConfig, now: Now) {
+    pub fn handle_config(&mut self, track: TrackId, config: CodecConfig, now: Now) {
         let kind = config.kind();
         let slot = index(kind);
-        if kind == TrackKind::Audio
-            && !(AUDIO_RATE_MIN..=AUDIO_RATE_MAX).contains(&config.timescale())
-        {
-            let track = TrackId::source(kind);
+        let rate_is_odd = kind == TrackKind::Audio
+            && !(AUDIO_RATE_MIN..=AUDIO_RATE_MAX).contains(&config.timescale());
+        if rate_is_odd || track != TrackId::source(kind) {
             self.segmenter.sink.event(Event::ConfigRefused { track });
             return;
         }

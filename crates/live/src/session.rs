@@ -382,14 +382,14 @@ impl Session {
                     });
                 }
             }
-            Event::Config(config) => {
+            Event::Config { track, config } => {
                 if !self.config_changes.take(clock::now().mono) {
                     let why = "codec configuration changes more than once a second";
                     return Err(End::Fault(Closed::ConfigRate, why.into()));
                 }
                 if let Some(lease) = &self.publishing {
                     info!(stream = %lease.name(), codec = config.codec_string(), "codec");
-                    lease.config(config);
+                    lease.config(track, config);
                 }
             }
             Event::Frame(frame) => {

@@ -287,8 +287,8 @@ impl Lease {
     }
 
     /// A track's configuration, new or changed.
-    pub(crate) fn config(&self, config: CodecConfig) {
-        self.with(|s| s.hub.handle_config(config, clock::now()));
+    pub(crate) fn config(&self, track: TrackId, config: CodecConfig) {
+        self.with(|s| s.hub.handle_config(track, config, clock::now()));
     }
 
     /// A frame.

@@ -6,11 +6,14 @@
 mod access_unit;
 mod sps;
 
-pub use access_unit::{AccessUnit, Nals, annex_b_to_lengths, inspect, with_four_byte_lengths};
+pub use crate::nal::{Nals, annex_b_to_lengths, with_four_byte_lengths};
+pub(crate) use access_unit::has_recovery_point;
+pub use access_unit::{AccessUnit, inspect};
 pub use sps::Sps;
 
 use crate::error::Error;
 use crate::limits::CONFIG_BYTES_MAX;
+use crate::picture::Hdr;
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// `nal_unit_type` values, ITU-T H.264 table 7-1.
@@ -38,6 +41,8 @@ pub struct AvcConfig {
     pub nal_length_size: u8,
     /// First sequence parameter set, read.
     pub info: Sps,
+    /// What is said of colour and light beside the bitstream.
+    pub hdr: Hdr,
 }
 
 impl AvcConfig {
@@ -79,6 +84,7 @@ impl AvcConfig {
             pps,
             nal_length_size: length_size,
             info,
+            hdr: Hdr::default(),
         })
     }
 

@@ -73,6 +73,18 @@ impl<'a> BitReader<'a> {
         Ok((1u32 << zeros) - 1 + tail)
     }
 
+    /// `uvlc()`, AV1 specification §4.10.3: as `ue(v)`, but 32 zeros or more are a number too.
+    pub(crate) fn uvlc(&mut self, field: &'static str) -> Result<u32, Error> {
+        let mut zeros = 0u8;
+        while !self.flag(field)? {
+            zeros = zeros.saturating_add(1);
+        }
+        if zeros >= 32 {
+            return Ok(u32::MAX);
+        }
+        Ok((1u32 << zeros) - 1 + self.bits(zeros, field)?)
+    }
+
     /// `se(v)`, ITU-T H.264 §9.1.1.
     pub(crate) fn se(&mut self, field: &'static str) -> Result<i32, Error> {
         let k = i64::from(self.ue(field)?);

@@ -34,6 +34,13 @@ impl TrackId {
     /// The sound as the publisher sent it.
     pub const SOURCE_AUDIO: Self = Self(2);
 
+    /// The source track of a kind that a publisher of several gave the number `n`: odd for
+    /// video, even for audio. Number 0 is the one that a publisher of only one sends.
+    #[must_use]
+    pub fn numbered(kind: TrackKind, n: u8) -> Self {
+        Self(Self::source(kind).0 + 2 * u16::from(n))
+    }
+
     /// The source track of a kind.
     #[must_use]
     pub fn source(kind: TrackKind) -> Self {

@@ -8,22 +8,42 @@
 //! |---|---|
 //! | what a coded access unit is | [`frame`] |
 //! | how time is written down | [`time`] |
-//! | H.264: `avcC`, SPS, NAL units | [`avc`] |
+//! | a configuration of any codec | [`codec`] |
+//! | H.264: `avcC`, SPS, access units | [`avc`] |
+//! | HEVC: `hvcC`, SPS, access units | [`hevc`] |
+//! | AV1: `av1C`, sequence header, temporal units | [`av1`] |
+//! | VP9: `vpcC`, the header of a key frame | [`vp9`] |
+//! | NAL units | [`nal`] |
+//! | size, colour and light of pictures | [`picture`] |
 //! | AAC: `AudioSpecificConfig`, ADTS | [`aac`] |
+//! | Opus: `OpusHead`, `dOps` | [`opus`] |
+//! | FLAC: `STREAMINFO`, `dfLa` | [`flac`] |
+//! | AC-3 and Enhanced AC-3: sync frames, `dac3`, `dec3` | [`ac3`] |
+//! | MP3: the frame header | [`mp3`] |
 //! | the line of a sample table | [`sample`] |
 //! | names that may be a path segment | [`name`] |
 #![forbid(unsafe_code)]
 
 pub mod aac;
+pub mod ac3;
+pub mod av1;
 pub mod avc;
 mod bits;
 pub mod codec;
 pub mod error;
+pub mod flac;
 pub mod frame;
+pub mod hevc;
 pub mod limits;
+pub mod mp3;
+pub mod nal;
 pub mod name;
+pub mod opus;
+pub mod picture;
 pub mod sample;
 pub mod time;
+pub mod vp9;
+mod vui;
 
 pub use codec::CodecConfig;
 pub use error::Error;

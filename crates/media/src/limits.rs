@@ -16,5 +16,14 @@ pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
 /// nothing.
 pub const NALS_PER_ACCESS_UNIT_MAX: usize = 1024;
 
-/// Largest picture side accepted, in luma samples: level 6.2 allows 16,888.
+/// Most parameter sets of one type in an `hvcC`: 16 VPS, 16 SPS and 64 PPS have different
+/// numbers (ITU-T H.265 §7.4.3); each costs 32 bytes beside the record.
+pub const HEVC_PARAMETER_SETS_MAX: usize = 64;
+
+/// Most open bitstream units looked at in one temporal unit of AV1. An encoder sends a few per
+/// tile group and layer.
+pub const OBUS_PER_TEMPORAL_UNIT_MAX: usize = 1024;
+
+/// Largest picture side accepted, in luma samples: level 6.2 of H.264 and HEVC allows 16,888,
+/// that of AV1 16,384.
 pub const PICTURE_SIDE_MAX: u32 = 16_888;

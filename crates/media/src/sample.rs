@@ -8,10 +8,26 @@ pub struct SampleFlags(pub u32);
 impl SampleFlags {
     /// Random access point.
     pub const KEY: Self = Self(1);
-    /// The first NAL unit is an access unit delimiter (H.264).
+    /// The first NAL unit is an access unit delimiter (H.264, HEVC).
     pub const DELIMITER: Self = Self(1 << 1);
-    /// SPS and PPS are inside the access unit (H.264).
+    /// SPS and PPS are inside the access unit (H.264, HEVC).
     pub const PARAMETER_SETS: Self = Self(1 << 2);
+
+    /// The flags of an access unit.
+    #[must_use]
+    pub fn of(key: bool, delimiter: bool, parameter_sets: bool) -> Self {
+        let mut flags = Self::default();
+        for (set, flag) in [
+            (key, Self::KEY),
+            (delimiter, Self::DELIMITER),
+            (parameter_sets, Self::PARAMETER_SETS),
+        ] {
+            if set {
+                flags = flags.with(flag);
+            }
+        }
+        flags
+    }
 
     /// Whether all bits of `other` are set.
     #[must_use]

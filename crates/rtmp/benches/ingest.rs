@@ -118,7 +118,7 @@ fn publishing_client(chunk_size: u32) -> (ClientSession, Vec<u8>) {
 
 fn send(c: &mut ClientSession, frames: &[Frame]) {
     for config in configs() {
-        c.send_config(&config, 0);
+        c.send_config(TrackId::source(config.kind()), &config, 0);
     }
     for frame in frames {
         c.send_frame(frame);

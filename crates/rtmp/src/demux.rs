@@ -14,23 +14,40 @@ pub use clock::Clock;
 use crate::metadata::Metadata;
 use audio::AudioTrack;
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::fmt;
 use video::VideoTrack;
-use weir_media::{CodecConfig, Frame, Mono, TrackKind};
+use weir_media::{CodecConfig, Frame, Mono, TrackId, TrackKind};
 
-/// What came out of one message; often nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Demuxed {
-    /// The configuration, if it is new or its bytes changed. It applies from `frame` on.
-    pub config: Option<CodecConfig>,
-    /// The frame.
-    pub frame: Option<Frame>,
+/// What came out of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Media {
+    /// The configuration of a track, new or changed. It applies to the frames that follow.
+    Config {
+        /// The track.
+        track: TrackId,
+        /// Its configuration.
+        config: CodecConfig,
+    },
+    /// A frame of a track whose configuration was given.
+    Frame(Frame),
+    /// A track or a frame of it cannot be used.
+    Fault(TrackFault),
+}
+
+/// What came out of one track's part of a message; often nothing.
+#[derive(Debug, Default)]
+struct Demuxed {
+    config: Option<CodecConfig>,
+    frame: Option<Frame>,
 }
 
 /// A track, or one frame of it, that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackFault {
     /// The track.
+    pub track: TrackId,
+    /// Its kind.
     pub kind: TrackKind,
     /// Why.
     pub reason: TrackFaultReason,
@@ -90,9 +107,12 @@ impl fmt::Display for TrackFault {
     }
 }
 
-/// Both tracks of one publisher and the clock they share.
+/// The tracks of one publisher and the clock they share.
+///
+/// Give it a message, then drain [`Demuxer::poll_media`].
 #[derive(Debug, Default)]
 pub struct Demuxer {
+    media: VecDeque<Media>,
     clock: Clock,
     video: VideoTrack,
     audio: AudioTrack,
@@ -112,39 +132,40 @@ impl Demuxer {
 
     /// Reads the body of a video message or tag. `timestamp` is in milliseconds modulo 2^32.
     /// An empty body is nothing.
-    ///
-    /// # Errors
-    /// See [`TrackFaultReason`]; the message is dropped and the next may be given.
-    pub fn handle_video(
-        &mut self,
-        timestamp: u32,
-        body: Bytes,
-        received_at: Mono,
-    ) -> Result<Demuxed, TrackFault> {
-        self.video
-            .handle(&mut self.clock, timestamp, body, received_at)
-            .map_err(|reason| TrackFault {
-                kind: TrackKind::Video,
-                reason,
-            })
+    pub fn handle_video(&mut self, timestamp: u32, body: Bytes, received_at: Mono) {
+        let demuxed = self
+            .video
+            .handle(&mut self.clock, timestamp, body, received_at);
+        self.put(TrackKind::Video, demuxed);
     }
 
     /// Reads the body of an audio message or tag. `timestamp` is in milliseconds modulo
     /// 2^32. An empty body is silence, and nothing.
-    ///
-    /// # Errors
-    /// See [`TrackFaultReason`]; the message is dropped and the next may be given.
-    pub fn handle_audio(
-        &mut self,
-        timestamp: u32,
-        body: Bytes,
-        received_at: Mono,
-    ) -> Result<Demuxed, TrackFault> {
-        self.audio
-            .handle(&mut self.clock, timestamp, body, received_at)
-            .map_err(|reason| TrackFault {
-                kind: TrackKind::Audio,
+    pub fn handle_audio(&mut self, timestamp: u32, body: Bytes, received_at: Mono) {
+        let demuxed = self
+            .audio
+            .handle(&mut self.clock, timestamp, body, received_at);
+        self.put(TrackKind::Audio, demuxed);
+    }
+
+    /// What came out, in order; `None` until another message is given.
+    pub fn poll_media(&mut self) -> Option<Media> {
+        self.media.pop_front()
+    }
+
+    fn put(&mut self, kind: TrackKind, demuxed: Result<Demuxed, TrackFaultReason>) {
+        let track = TrackId::source(kind);
+        match demuxed {
+            Ok(Demuxed { config, frame }) => {
+                self.media
+                    .extend(config.map(|config| Media::Config { track, config }));
+                self.media.extend(frame.map(Media::Frame));
+            }
+            Err(reason) => self.media.push_back(Media::Fault(TrackFault {
+                track,
+                kind,
                 reason,
-            })
+            })),
+        }
     }
 }

@@ -71,6 +71,10 @@ pub const FIRST_MEDIA_TIMEOUT: Duration = Duration::from_secs(20);
 /// so that a silent but living peer stays.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Tracks of one publisher, as many of each kind. Encoders send up to five renditions; each
+/// track holds one configuration of at most 64 KiB.
+pub const TRACKS_MAX: usize = 8;
+
 /// Broken frames and metadata accepted in each [`FAULTS_WINDOW`]. A stream that is broken
 /// throughout reaches it, one with a glitch does not.
 pub const FAULTS_MAX: u32 = 200;

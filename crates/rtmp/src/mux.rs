@@ -4,9 +4,8 @@ use crate::flv::TagKind;
 use crate::flv::audio::aac_header;
 use crate::flv::video::{AvcHeader, PacketType};
 use bytes::Bytes;
-use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
-use weir_media::{CodecConfig, Frame, TrackKind};
+use weir_media::{CodecConfig, Frame, TrackId, TrackKind};
 
 /// A body in two parts: the FLV header and the data, which is shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +62,12 @@ impl Body {
     }
 }
 
-/// The sequence header of a configuration; `None` for a codec that FLV has no number for.
+/// The sequence header of a track; `None` for what FLV has no number for.
 #[must_use]
-pub fn sequence_header(config: &CodecConfig, timestamp: u32) -> Option<Body> {
+pub fn sequence_header(track: TrackId, config: &CodecConfig, timestamp: u32) -> Option<Body> {
+    if track != TrackId::source(config.kind()) {
+        return None;
+    }
     match config {
         CodecConfig::H264(avc) => {
             let header = AvcHeader {
@@ -79,14 +81,11 @@ pub fn sequence_header(config: &CodecConfig, timestamp: u32) -> Option<Body> {
     }
 }
 
-/// The body of a frame. `timescale` is that of its track. Times are rounded to the nearest
+/// The body of a frame of a track with this configuration. Times are rounded to the nearest
 /// millisecond, decoding and presentation each for itself, so that errors do not add up.
 #[must_use]
-pub fn frame(frame: &Frame, timescale: u32) -> Body {
-    let timescale = match frame.kind {
-        TrackKind::Video => VIDEO_TIMESCALE,
-        TrackKind::Audio => timescale,
-    };
+pub fn frame(frame: &Frame, config: &CodecConfig) -> Body {
+    let timescale = config.timescale();
     let dts_ms = rescale(frame.dts, timescale, 1000);
     // Modulo 2^32, as the wire has it.
     let timestamp = dts_ms as u32;

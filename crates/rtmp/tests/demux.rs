@@ -5,9 +5,9 @@ mod common;
 
 use bytes::Bytes;
 use common::{PPS, SPS, aac, aac_config, avc, h264_config, nals};
-use weir_media::{CodecConfig, Frame, Mono};
+use weir_media::{CodecConfig, Frame, Mono, TrackId};
 use weir_rtmp::Metadata;
-use weir_rtmp::demux::{Demuxed, Demuxer, TrackFault, TrackFaultReason};
+use weir_rtmp::demux::{Demuxer, Media, TrackFault, TrackFaultReason};
 use weir_rtmp::limits::AAC_CONFIG_WAIT_FRAMES;
 use weir_rtmp::mux;
 
@@ -33,6 +33,13 @@ fn aac_raw(data: &[u8]) -> Bytes {
     [&[0xaf, 1], data].concat().into()
 }
 
+/// What came out of a message of one track.
+#[derive(Debug, Default, PartialEq)]
+struct Demuxed {
+    config: Option<CodecConfig>,
+    frame: Option<Frame>,
+}
+
 /// A demuxer and shorter calls.
 struct Track(Demuxer);
 
@@ -50,11 +57,28 @@ impl Track {
     }
 
     fn video(&mut self, timestamp: u32, body: Bytes) -> Result<Demuxed, TrackFault> {
-        self.0.handle_video(timestamp, body, Mono(5))
+        self.0.handle_video(timestamp, body, Mono(5));
+        self.drain()
     }
 
     fn audio(&mut self, timestamp: u32, body: Bytes) -> Result<Demuxed, TrackFault> {
-        self.0.handle_audio(timestamp, body, Mono(5))
+        self.0.handle_audio(timestamp, body, Mono(5));
+        self.drain()
+    }
+
+    fn drain(&mut self) -> Result<Demuxed, TrackFault> {
+        let mut demuxed = Demuxed::default();
+        while let Some(media) = self.0.poll_media() {
+            match media {
+                Media::Config { track, config } => {
+                    assert_eq!(track, TrackId::source(config.kind()));
+                    demuxed.config = Some(config);
+                }
+                Media::Frame(frame) => demuxed.frame = Some(frame),
+                Media::Fault(fault) => return Err(fault),
+            }
+        }
+        Ok(demuxed)
     }
 
     fn picture(&mut self, data: &[u8]) -> Frame {
@@ -330,7 +354,7 @@ fn muxed_frames_come_back() {
     for (ms, cts) in [(0, 0), (33, 67), (67, -33), (i64::from(u32::MAX), 5)] {
         let mut frame = t.picture(&payload);
         (frame.dts, frame.pts) = (ms * 90, (ms + cts) * 90);
-        let body = mux::frame(&frame, 90_000);
+        let body = mux::frame(&frame, &h264_config());
         assert_eq!(body.timestamp, ms as u32);
         let bytes = [body.head(), &body.data].concat();
         assert_eq!(bytes.len(), body.len());
@@ -339,7 +363,7 @@ fn muxed_frames_come_back() {
         assert_eq!(back.frame, Some(frame));
     }
     for config in [h264_config(), aac_config()] {
-        let body = mux::sequence_header(&config, 7).unwrap();
+        let body = mux::sequence_header(TrackId::source(config.kind()), &config, 7).unwrap();
         let bytes = Bytes::from([body.head(), &body.data].concat());
         let back = match config.kind() {
             weir_media::TrackKind::Video => Track::new().video(7, bytes),

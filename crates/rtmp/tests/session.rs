@@ -7,7 +7,7 @@ use common::{
     Seeded, Wire, aac_config, client, drain_client, drain_server, h264_config, handshake_bytes,
     messages, nals, publishing, server,
 };
-use weir_media::{Frame, Mono, TrackId, TrackKind};
+use weir_media::{CodecConfig, Frame, Mono, TrackId, TrackKind};
 use weir_rtmp::amf::Value;
 use weir_rtmp::message::{Command, Data, Message, TypeId, UserControl};
 use weir_rtmp::session::Target;
@@ -66,6 +66,11 @@ fn frames() -> Vec<Frame> {
     both.flatten().collect()
 }
 
+fn config(config: CodecConfig) -> Event {
+    let track = TrackId::source(config.kind());
+    Event::Config { track, config }
+}
+
 #[test]
 fn what_a_client_publishes_arrives_at_any_fragmentation() {
     let sent = frames();
@@ -98,14 +103,14 @@ fn what_a_client_publishes_arrives_at_any_fragmentation() {
         let small = server_events.contains(&Event::SmallChunkSize(chunk_size));
         assert_eq!(small, chunk_size < 128);
         c.send_metadata(&metadata);
-        c.send_config(&h264_config(), 0);
-        c.send_config(&aac_config(), 0);
+        c.send_config(TrackId::SOURCE_VIDEO, &h264_config(), 0);
+        c.send_config(TrackId::SOURCE_AUDIO, &aac_config(), 0);
         sent.iter().for_each(|f| c.send_frame(f));
         let (_, got) = run(&mut c, &mut s, &mut seeded);
         let mut wanted = vec![
             Event::Metadata(metadata.clone()),
-            Event::Config(h264_config()),
-            Event::Config(aac_config()),
+            config(h264_config()),
+            config(aac_config()),
         ];
         wanted.extend(sent.iter().cloned().map(Event::Frame));
         assert_eq!(got.len(), wanted.len());
@@ -126,7 +131,7 @@ fn a_refused_publisher_is_told_why_and_both_close() {
         let (mut c, mut s) = (client(Mode::Publish, 4096), server());
         run(&mut c, &mut s, &mut Seeded(5));
         // Frames that came before the refusal are taken back.
-        c.send_config(&h264_config(), 0);
+        c.send_config(TrackId::SOURCE_VIDEO, &h264_config(), 0);
         s.handle_input(&drain_client(&mut c).bytes, Mono(1))
             .unwrap();
         s.refuse_publish(1, refusal);
@@ -278,7 +283,7 @@ fn a_second_publish_on_a_connection_is_refused_and_the_first_goes_on() {
     );
     s.handle_input(&wire.take(), Mono(0)).unwrap();
     let drained = drain_server(&mut s);
-    assert_eq!(drained.events, [Event::Config(h264_config())]);
+    assert_eq!(drained.events, [config(h264_config())]);
     let name = b"NetStream.Publish.BadName";
     assert!(drained.bytes.windows(name.len()).any(|w| w == name));
     assert!(!drained.closed);
@@ -308,7 +313,7 @@ fn aggregates_are_taken_apart() {
     wire.message(6, 22, 1, 1000, &body);
     s.handle_input(&wire.take(), Mono(0)).unwrap();
     let events = drain_server(&mut s).events;
-    assert_eq!(events[0], Event::Config(h264_config()));
+    assert_eq!(events[0], config(h264_config()));
     assert!(matches!(&events[1], Event::Frame(f) if f.dts == 1040 * 90));
 }
 

@@ -35,7 +35,7 @@ fn frames(events: &[Event], kind: TrackKind) -> Vec<&Frame> {
 
 fn configs(events: &[Event]) -> Vec<&CodecConfig> {
     let configs = events.iter().filter_map(|e| match e {
-        Event::Config(c) => Some(c),
+        Event::Config { config, .. } => Some(config),
         _ => None,
     });
     configs.collect()

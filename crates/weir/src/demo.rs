@@ -174,8 +174,10 @@ fn publish(rtmp: SocketAddr, key: &str) -> Result<(), String> {
     let avc = AvcConfig::parse(source.avc_config()).map_err(|e| e.to_string())?;
     let aac = AacConfig::parse(source.audio_specific_config()).map_err(|e| e.to_string())?;
     let mut publisher = Publisher::connect(rtmp, key)?;
-    publisher.session.send_config(&CodecConfig::H264(avc), 0);
-    publisher.session.send_config(&CodecConfig::Aac(aac), 0);
+    for config in [CodecConfig::H264(avc), CodecConfig::Aac(aac)] {
+        let track = TrackId::source(config.kind());
+        publisher.session.send_config(track, &config, 0);
+    }
     let start = Instant::now();
     let (mut video, mut samples) = (0u64, 0u64);
     loop {

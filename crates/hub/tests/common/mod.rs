@@ -158,7 +158,8 @@ impl Scene {
     }
 
     pub fn config(&mut self, config: CodecConfig) {
-        self.stream.handle_config(config, self.now());
+        let track = TrackId::source(config.kind());
+        self.stream.handle_config(track, config, self.now());
         self.drain();
     }
 

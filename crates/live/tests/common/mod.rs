@@ -123,8 +123,10 @@ impl Publisher {
     pub fn configure(&mut self) {
         let video = AvcConfig::from_parameter_sets(&[SPS], &[PPS]).unwrap();
         let audio = AacConfig::parse(Bytes::from_static(&[0x11, 0x90])).unwrap();
-        self.session.send_config(&CodecConfig::H264(video), 0);
-        self.session.send_config(&CodecConfig::Aac(audio), 0);
+        for config in [CodecConfig::H264(video), CodecConfig::Aac(audio)] {
+            let track = TrackId::source(config.kind());
+            self.session.send_config(track, &config, 0);
+        }
         self.send().unwrap();
     }
 

@@ -3,6 +3,8 @@
 use crate::bits::BitReader;
 use crate::error::Error;
 use crate::limits::PICTURE_SIDE_MAX;
+use crate::picture::Colour;
+use crate::vui::{aspect_ratio, video_signal_type};
 
 /// What the first SPS of a stream says about its pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Sps {
     /// Frames per second as numerator and denominator, if the VUI has timing. A hint only:
     /// timestamps are the truth.
     pub frame_rate: Option<(u32, u32)>,
+    /// Colour description, if the VUI has one.
+    pub colour: Option<Colour>,
 }
 
 impl Sps {
@@ -57,6 +61,7 @@ impl Sps {
             height,
             sample_aspect_ratio: None,
             frame_rate: None,
+            colour: None,
         };
         if r.flag("vui_parameters_present_flag")? {
             // Encoders are known to truncate the VUI. It only holds hints: what cannot be
@@ -68,29 +73,12 @@ impl Sps {
 
     /// VUI parameters, ITU-T H.264 §E.1.1, up to `timing_info`.
     fn read_vui(&mut self, r: &mut BitReader<'_>) -> Result<(), Error> {
-        if r.flag("aspect_ratio_info_present_flag")? {
-            let idc = r.bits(8, "aspect_ratio_idc")?;
-            self.sample_aspect_ratio = if idc == 255 {
-                let (w, h) = (
-                    r.bits(16, "sar_width")? as u16,
-                    r.bits(16, "sar_height")? as u16,
-                );
-                (w != 0 && h != 0).then_some((w, h))
-            } else {
-                SAMPLE_ASPECT_RATIOS
-                    .get(idc as usize)
-                    .copied()
-                    .filter(|r| r.0 != 0)
-            };
-        }
+        self.sample_aspect_ratio = aspect_ratio(r)?;
         if r.flag("overscan_info_present_flag")? {
             r.flag("overscan_appropriate_flag")?;
         }
         if r.flag("video_signal_type_present_flag")? {
-            r.bits(4, "video_format")?;
-            if r.flag("colour_description_present_flag")? {
-                r.bits(24, "colour_description")?;
-            }
+            self.colour = video_signal_type(r)?;
         }
         if r.flag("chroma_loc_info_present_flag")? {
             r.ue("chroma_sample_loc_type_top_field")?;
@@ -108,27 +96,6 @@ impl Sps {
         Ok(())
     }
 }
-
-/// ITU-T H.264 table E-1.
-const SAMPLE_ASPECT_RATIOS: [(u16, u16); 17] = [
-    (0, 0),
-    (1, 1),
-    (12, 11),
-    (10, 11),
-    (16, 11),
-    (40, 33),
-    (24, 11),
-    (20, 11),
-    (32, 11),
-    (80, 33),
-    (18, 11),
-    (15, 11),
-    (64, 33),
-    (160, 99),
-    (4, 3),
-    (3, 2),
-    (2, 1),
-];
 
 struct Chroma {
     format_idc: u8,

@@ -11,7 +11,7 @@ use std::path::Path;
 use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
 use weir_media::{CodecConfig, Frame, Mono};
-use weir_rtmp::demux::{Clock, Demuxed, Demuxer, TrackFault, TrackFaultReason};
+use weir_rtmp::demux::{Clock, Demuxer, Media, TrackFault, TrackFaultReason};
 use weir_rtmp::flv::{Reader, Tag, TagKind, audio, video};
 use weir_rtmp::message::{Data, TypeId};
 use weir_rtmp::{Fault, Metadata};
@@ -184,10 +184,9 @@ impl Probe {
                 codec: video::CODEC_AVC,
                 ..
             } => {
-                let result = self
-                    .demuxer
+                self.demuxer
                     .handle_video(tag.timestamp, tag.body, Mono::default());
-                return take(state, result);
+                return take(state, &mut self.demuxer);
             }
             video::Codec::Id { frame_type, codec } => Foreign {
                 codec: format!("FLV codec {codec}"),
@@ -212,10 +211,9 @@ impl Probe {
         let state = self.audio.get_or_insert_with(|| State::new(Kind::Audio));
         let foreign = match codec {
             audio::Codec::Aac { .. } => {
-                let result = self
-                    .demuxer
+                self.demuxer
                     .handle_audio(tag.timestamp, tag.body, Mono::default());
-                return take(state, result);
+                return take(state, &mut self.demuxer);
             }
             audio::Codec::Other(format) => Foreign {
                 codec: format!("FLV codec {format}"),
@@ -262,17 +260,13 @@ impl Probe {
 }
 
 /// Counts what the demuxer made of a tag.
-fn take(state: &mut State, result: Result<Demuxed, TrackFault>) {
-    match result {
-        Ok(demuxed) => {
-            if let Some(config) = &demuxed.config {
-                state.config(config);
-            }
-            if let Some(frame) = &demuxed.frame {
-                state.frame(frame);
-            }
+fn take(state: &mut State, demuxer: &mut Demuxer) {
+    while let Some(media) = demuxer.poll_media() {
+        match media {
+            Media::Config { config, .. } => state.config(&config),
+            Media::Frame(frame) => state.frame(&frame),
+            Media::Fault(fault) => state.fault(&fault),
         }
-        Err(fault) => state.fault(&fault),
     }
 }
 

@@ -79,15 +79,15 @@ pub fn put_tag(out: &mut Vec<u8>, body: &Body) {
 pub fn flv(frames: &[Frame]) -> Vec<u8> {
     let mut out = file_header(true, true).to_vec();
     for config in [video_config(), audio_config()] {
-        put_tag(&mut out, &mux::sequence_header(&config, 0).unwrap());
+        let track = TrackId::source(config.kind());
+        put_tag(&mut out, &mux::sequence_header(track, &config, 0).unwrap());
     }
     for frame in frames {
-        let timescale = if frame.kind == TrackKind::Video {
-            90_000
-        } else {
-            48_000
+        let config = match frame.kind {
+            TrackKind::Video => video_config(),
+            TrackKind::Audio => audio_config(),
         };
-        put_tag(&mut out, &mux::frame(frame, timescale));
+        put_tag(&mut out, &mux::frame(frame, &config));
     }
     out
 }

@@ -6,18 +6,18 @@ use super::Output;
 use super::link::Link;
 use super::timer::{Timer, Timers};
 use crate::chunk::{Header, csid};
-use crate::demux::{Demuxed, Demuxer, TrackFault};
+use crate::demux::{Demuxer, Media, TrackFault};
 use crate::error::{Error, Fault};
 use crate::flv::TagKind;
 use crate::gather::Gather;
 use crate::handshake::{Handshake, RANDOM_BYTES};
-use crate::limits;
+use crate::limits::{self, TRACKS_MAX};
 use crate::message::{Aggregate, Data, Message, TypeId, UserControl};
 use crate::metadata::Metadata;
 use crate::mux::{self, Body};
 use bytes::Bytes;
 use std::collections::VecDeque;
-use weir_media::{CodecConfig, Frame, Mono, TrackKind};
+use weir_media::{CodecConfig, Frame, Mono, TrackId};
 
 /// What a client session wants from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,12 @@ pub enum Event {
     /// The stream's metadata.
     Metadata(Metadata),
     /// The configuration of a track, new or changed. Applies to the frames that follow.
-    Config(CodecConfig),
+    Config {
+        /// The track.
+        track: TrackId,
+        /// Its configuration.
+        config: CodecConfig,
+    },
     /// A frame of a track whose configuration was given.
     Frame(Frame),
     /// A track or frame cannot be used; the connection goes on.
@@ -88,8 +93,8 @@ pub struct ClientSession {
     events: VecDeque<Event>,
     stream_id: u32,
     demuxer: Demuxer,
-    /// Timescale of the audio that is sent.
-    audio_timescale: u32,
+    /// Configurations of the tracks that are sent, at most twice [`TRACKS_MAX`].
+    configs: Vec<(TrackId, CodecConfig)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +132,7 @@ impl ClientSession {
             events: VecDeque::new(),
             stream_id: 0,
             demuxer: Demuxer::new(),
-            audio_timescale: 1000,
+            configs: Vec::new(),
         }
     }
 
@@ -229,14 +234,16 @@ impl ClientSession {
         }
     }
 
-    /// Sends a sequence header with the time of the frame that follows it, in milliseconds.
-    /// Nothing is sent unless [`ClientSession::is_publishing`], or for a codec that RTMP has
-    /// no number for.
-    pub fn send_config(&mut self, config: &CodecConfig, timestamp: u32) {
-        if config.kind() == TrackKind::Audio {
-            self.audio_timescale = config.timescale();
+    /// Sends the sequence header of a track with the time of the frame that follows it, in
+    /// milliseconds. Nothing is sent unless [`ClientSession::is_publishing`], for a codec that
+    /// RTMP has no number for, or for too many tracks.
+    pub fn send_config(&mut self, track: TrackId, config: &CodecConfig, timestamp: u32) {
+        self.configs.retain(|(t, _)| *t != track);
+        if self.configs.len() == 2 * TRACKS_MAX {
+            return;
         }
-        if let Some(body) = mux::sequence_header(config, timestamp) {
+        self.configs.push((track, config.clone()));
+        if let Some(body) = mux::sequence_header(track, config, timestamp) {
             self.send(&body);
         }
     }
@@ -244,7 +251,10 @@ impl ClientSession {
     /// Sends a frame, whose configuration must have been sent before. Its payload is shared
     /// in runs of the chunk size. Nothing is sent unless [`ClientSession::is_publishing`].
     pub fn send_frame(&mut self, frame: &Frame) {
-        self.send(&mux::frame(frame, self.audio_timescale));
+        let config = self.configs.iter().find(|(t, _)| *t == frame.track);
+        if let Some((_, config)) = config {
+            self.send(&mux::frame(frame, config));
+        }
     }
 
     fn send(&mut self, body: &Body) {
@@ -312,20 +322,20 @@ impl ClientSession {
     }
 
     fn handle_media(&mut self, type_id: TypeId, timestamp: u32, body: Bytes, now: Mono) {
-        let demuxed = match type_id {
+        match type_id {
             TypeId::VIDEO => self.demuxer.handle_video(timestamp, body, now),
             TypeId::AUDIO => self.demuxer.handle_audio(timestamp, body, now),
             _ => return,
-        };
-        match demuxed {
-            Ok(Demuxed { config, frame }) => {
-                self.events.extend(config.map(Event::Config));
-                self.events.extend(frame.map(Event::Frame));
-            }
-            Err(fault) => {
-                let offset = self.link.received;
-                self.events.push_back(Event::TrackFault { fault, offset });
-            }
+        }
+        while let Some(media) = self.demuxer.poll_media() {
+            self.events.push_back(match media {
+                Media::Config { track, config } => Event::Config { track, config },
+                Media::Frame(frame) => Event::Frame(frame),
+                Media::Fault(fault) => Event::TrackFault {
+                    fault,
+                    offset: self.link.received,
+                },
+            });
         }
     }
 

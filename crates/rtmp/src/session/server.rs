@@ -6,7 +6,7 @@ use super::Output;
 use super::link::Link;
 use super::target::Target;
 use super::timer::{Timer, Timers};
-use crate::demux::{Demuxed, Demuxer, TrackFault};
+use crate::demux::{Demuxer, Media, TrackFault};
 use crate::error::{Error, Fault};
 use crate::gather::Gather;
 use crate::handshake::{Handshake, RANDOM_BYTES};
@@ -16,7 +16,7 @@ use crate::metadata::Metadata;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
-use weir_media::{CodecConfig, Frame, Mono};
+use weir_media::{CodecConfig, Frame, Mono, TrackId};
 
 /// How a server session behaves.
 #[derive(Debug, Clone)]
@@ -86,7 +86,12 @@ pub enum Event {
     /// The publisher's hints about its stream; comes each time they are sent.
     Metadata(Metadata),
     /// The configuration of a track, new or changed. Applies to the frames that follow.
-    Config(CodecConfig),
+    Config {
+        /// The track.
+        track: TrackId,
+        /// Its configuration.
+        config: CodecConfig,
+    },
     /// A frame of a track whose configuration was given.
     Frame(Frame),
     /// A track or frame cannot be used; the connection goes on.
@@ -390,24 +395,26 @@ impl ServerSession {
         if body.is_empty() {
             return Ok(());
         }
-        let demuxed = match type_id {
+        match type_id {
             TypeId::VIDEO => publishing.demuxer.handle_video(timestamp, body, now),
             TypeId::AUDIO => publishing.demuxer.handle_audio(timestamp, body, now),
             _ => return Ok(()),
-        };
+        }
         self.timers.clear(Timer::FirstMedia);
-        match demuxed {
-            Ok(Demuxed { config, frame }) => {
-                self.events.extend(config.map(Event::Config));
-                self.events.extend(frame.map(Event::Frame));
-                Ok(())
-            }
-            Err(fault) => {
-                let offset = self.link.received;
-                self.events.push_back(Event::TrackFault { fault, offset });
-                self.faults.count(now)
+        while let Some(media) = publishing.demuxer.poll_media() {
+            match media {
+                Media::Config { track, config } => {
+                    self.events.push_back(Event::Config { track, config });
+                }
+                Media::Frame(frame) => self.events.push_back(Event::Frame(frame)),
+                Media::Fault(fault) => {
+                    let offset = self.link.received;
+                    self.events.push_back(Event::TrackFault { fault, offset });
+                    self.faults.count(now)?;
+                }
             }
         }
+        Ok(())
     }
 
     fn handle_data(&mut self, type_id: TypeId, body: &[u8], now: Mono) -> Result<(), Fault> {
