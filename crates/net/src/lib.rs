@@ -27,4 +27,4 @@ pub use connections::{ConnectionGuard, ConnectionLimits, Refused};
 pub use error::Error;
 pub use listen::bind;
 pub use rate::RateLimit;
-pub use stream::{Received, Stream};
+pub use stream::{Detached, Received, Stream};

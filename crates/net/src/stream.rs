@@ -1,15 +1,15 @@
 //! One type for connections in the clear and under TLS, so that what speaks over them is written
 //! once.
 
-use crate::tls::TlsStream;
+use crate::tls::{DetachedTls, TlsStream};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::ops::Deref;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use weir_ring::RecvBuf;
 use weir_ring::fs::File;
-use weir_ring::net::{Readiness, TcpStream};
+use weir_ring::net::{self as ring, Readiness, TcpStream};
 
 /// A connection, plain or under TLS. What is said of a method here holds for both.
 #[derive(Debug)]
@@ -112,6 +112,46 @@ impl Stream {
         }
     }
 
+    /// Gives the connection out, with all it received and nobody read and its keys, so that another
+    /// thread can [`Stream::attach`] it; see [`TcpStream::detach`].
+    ///
+    /// # Errors
+    /// When the runtime has stopped.
+    pub async fn detach(self) -> io::Result<Detached> {
+        Ok(Detached(match self {
+            Self::Plain(stream) => Parts::Plain(stream.detach().await?),
+            Self::Tls(stream) => Parts::Tls(stream.detach().await?),
+        }))
+    }
+
+    /// Takes over a connection that another runtime, or this one, gave out.
+    ///
+    /// # Errors
+    /// As [`TcpStream::attach`].
+    pub fn attach(detached: Detached) -> io::Result<Self> {
+        Ok(match detached.0 {
+            Parts::Plain(stream) => Self::Plain(TcpStream::attach(stream)?),
+            Parts::Tls(stream) => Self::Tls(TlsStream::attach(stream)?),
+        })
+    }
+
+    /// Ends our side, reads the peer's to its end for at most `wait` and `bytes_max`, and closes, so
+    /// that the last answer arrives; see [`TcpStream::linger`].
+    pub async fn linger(mut self, wait: Duration, bytes_max: usize) {
+        let read_over = async {
+            let mut read = 0;
+            if self.shutdown(Shutdown::Write).await.is_ok() {
+                while read < bytes_max
+                    && let Ok(Some(bytes)) = self.recv().await
+                {
+                    read += bytes.len();
+                }
+            }
+        };
+        let _ = weir_ring::timeout(wait, read_over).await;
+        self.close().await;
+    }
+
     /// Switches Nagle's algorithm off (`TCP_NODELAY`) or on.
     ///
     /// # Errors
@@ -172,6 +212,22 @@ impl From<TlsStream> for Stream {
         Self::Tls(stream)
     }
 }
+
+/// A connection between two runtimes. It may be sent to another thread. Dropping it closes the
+/// connection.
+#[derive(Debug)]
+pub struct Detached(Parts);
+
+#[derive(Debug)]
+enum Parts {
+    Plain(ring::Detached),
+    Tls(DetachedTls),
+}
+
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Detached>();
+};
 
 /// Bytes that a stream received: a receive buffer of the ring, which should be dropped soon, or
 /// decrypted bytes of their own.

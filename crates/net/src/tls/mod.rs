@@ -19,4 +19,4 @@ mod stream;
 pub use acceptor::Acceptor;
 pub use identity::{Identity, Warning};
 pub(crate) use session::sealed_len;
-pub use stream::TlsStream;
+pub use stream::{DetachedTls, TlsStream};

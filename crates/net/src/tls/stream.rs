@@ -13,7 +13,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 use weir_ring::fs::{File, Nowait};
-use weir_ring::net::{Readiness, TcpStream};
+use weir_ring::net::{self as ring, Readiness, TcpStream};
 
 /// A TLS connection whose handshake is done; see [`crate::tls::Acceptor::accept`].
 ///
@@ -206,6 +206,27 @@ impl TlsStream {
     pub async fn close(mut self) {
         let _ = weir_ring::timeout(CLOSE_NOTIFY_WAIT, self.send_close_notify()).await;
         self.tcp.close().await;
+    }
+
+    /// Gives the connection out, with all it received and nobody read, so that another thread can
+    /// [`TlsStream::attach`] it; see [`TcpStream::detach`].
+    ///
+    /// # Errors
+    /// When the runtime has stopped.
+    pub async fn detach(self) -> io::Result<DetachedTls> {
+        let tcp = self.tcp.detach().await?;
+        let state = self.state;
+        Ok(DetachedTls { tcp, state })
+    }
+
+    /// Takes over a connection that another runtime, or this one, gave out.
+    ///
+    /// # Errors
+    /// As [`TcpStream::attach`].
+    pub fn attach(detached: DetachedTls) -> io::Result<Self> {
+        let tcp = TcpStream::attach(detached.tcp)?;
+        let state = detached.state;
+        Ok(Self { tcp, state })
     }
 
     /// The protocol agreed on by ALPN, if any.
@@ -403,6 +424,20 @@ impl Source {
             }
             self.bufs.pop_front();
         }
+    }
+}
+
+/// A TLS connection between two runtimes: its socket, its keys, and what was received and not read.
+pub struct DetachedTls {
+    tcp: ring::Detached,
+    state: Box<State>,
+}
+
+impl fmt::Debug for DetachedTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DetachedTls")
+            .field("tcp", &self.tcp)
+            .finish_non_exhaustive()
     }
 }
 
