@@ -9,6 +9,7 @@
 //! | where ffmpeg, Chromium and the rest are | [`tools`] |
 //! | clips to publish | [`clips`] |
 //! | publishing exact bytes | [`rtmp`], [`flv`] |
+//! | a plain socket on a TLS port | [`bridge`] |
 //! | requests, playlists, segments | [`http`], [`hls`] |
 //! | a page on another origin | [`site`] |
 //! | what ffprobe, `mp4-atom` and an MPEG-TS reader see in them | [`probe`], [`mp4`], [`ts`] |
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+pub mod bridge;
 pub mod clips;
 pub mod flv;
 pub mod hls;

@@ -143,9 +143,9 @@ impl Process {
         }
     }
 
-    /// Sends a signal by name, through the shell: its `kill` needs no package, and this crate
+    /// Sends a signal by its name without `SIG`, through the shell: its `kill` needs no package, and this crate
     /// has no unsafe code.
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let target = if self.group {
             format!("-{}", self.pid())
         } else {

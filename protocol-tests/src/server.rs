@@ -23,6 +23,8 @@ pub struct Weir {
     pub api: SocketAddr,
     /// Ingest.
     pub rtmp: SocketAddr,
+    /// Ingest under TLS; port 0 without a certificate.
+    pub rtmps: SocketAddr,
     /// Data directory.
     pub data: PathBuf,
     home: Option<TempDir>,
@@ -97,6 +99,7 @@ impl Weir {
             https: addr("https"),
             api: addr("api"),
             rtmp: addr("rtmp"),
+            rtmps: addr("rtmps"),
             data: json["data"].as_str().unwrap().into(),
             process,
             home: Some(home),
@@ -134,6 +137,16 @@ impl Weir {
     /// Where encoders publish a stream.
     pub fn publish_url(&self, key: &str) -> String {
         format!("rtmp://{}/live/{key}", self.rtmp)
+    }
+
+    /// The same under TLS.
+    pub fn publish_url_tls(&self, key: &str) -> String {
+        format!("rtmps://{}/live/{key}", self.rtmps)
+    }
+
+    /// Sends SIGHUP.
+    pub fn reload(&self) {
+        self.process.signal("HUP");
     }
 
     /// A playback URL.
@@ -239,7 +252,7 @@ pub fn command(args: &[String], home: &Path) -> Command {
             weir.arg(flag).arg(value);
         }
     };
-    for listener in ["--http", "--https", "--rtmp", "--api"] {
+    for listener in ["--http", "--https", "--rtmp", "--rtmps", "--api"] {
         default(listener, "127.0.0.1:0".into());
     }
     default("--data", home.join("data"));

@@ -20,5 +20,7 @@ mod players;
 mod program;
 #[path = "main/publish.rs"]
 mod publish;
+#[path = "main/rtmps.rs"]
+mod rtmps;
 #[path = "main/support.rs"]
 mod support;

@@ -21,6 +21,7 @@ pub mod limits;
 mod owners;
 mod reasons;
 mod refusals;
+mod secure;
 mod session;
 mod stream;
 mod worker;

@@ -45,3 +45,7 @@ pub const EVENTS_LOGGED_BURST: u32 = 20;
 /// Receives that are fed to the machine before its events are handled: 256 KiB, so that one
 /// fast publisher does not hold up the others.
 pub const RECEIVE_BATCH_MAX: usize = 16;
+
+/// How long a TLS handshake may take on the RTMPS port. What it holds meanwhile is below 64 KiB
+/// (see `weir-net`).
+pub const TLS_HANDSHAKE_WAIT: Duration = Duration::from_secs(10);

@@ -44,6 +44,8 @@ reasons! {
         Socket = "socket",
         /// The peer broke the protocol, or did not go on in time.
         Protocol = "protocol",
+        /// TLS failed, or was spoken on the port without it, or not on the one with it.
+        Tls = "tls",
         /// The peer took no answers.
         Stalled = "stalled",
         /// The peer changed its codec configuration over and over.

@@ -8,19 +8,22 @@ use crate::limits::{
     TRANSMIT_BATCH_MAX,
 };
 use crate::reasons::{Closed, Happened, Refused};
+use crate::secure;
 use crate::stream::Lease;
 use crate::worker::Live;
 use bytes::Bytes;
 use std::fmt;
-use std::net::{Shutdown, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tracing::{debug, info, warn};
 use weir_auth::Refusal as AuthRefusal;
 use weir_hub::Announced;
 use weir_media::{Mono, StreamName};
-use weir_net::ConnectionGuard;
+use weir_net::tls::Acceptor;
+use weir_net::{ConnectionGuard, Detached, Stream};
 use weir_ring::Either;
-use weir_ring::net::{Detached, TcpStream};
+use weir_ring::net::TcpStream;
 use weir_rtmp::handshake::RANDOM_BYTES;
 use weir_rtmp::session::server::{Event, Refusal, ServerConfig, ServerSession};
 use weir_rtmp::session::{Output, Target};
@@ -70,16 +73,29 @@ struct Session {
     config_changes: Budget,
 }
 
-/// Serves an accepted connection.
+/// Serves an accepted connection, under TLS if `tls` is given.
 pub(crate) async fn serve(
     live: Live,
     stream: TcpStream,
     peer: SocketAddr,
     connection: u64,
     guard: ConnectionGuard,
+    tls: Option<Acceptor>,
 ) {
     let counters = live.shared().counters.clone();
     counters.accepted.inc();
+    let _ = stream.set_nodelay(true);
+    let stream = match tls {
+        None => Stream::from(stream),
+        Some(acceptor) => match secure::accept(&acceptor, stream).await {
+            Ok(stream) => stream,
+            Err(why) => {
+                counters.close(Closed::Tls);
+                warn!(connection, %peer, "{why}");
+                return;
+            }
+        },
+    };
     let mut random = Box::new([0; RANDOM_BYTES]);
     if getrandom::fill(&mut random[..]).is_err() {
         warn!("the system has no randomness; refusing a connection");
@@ -87,8 +103,7 @@ pub(crate) async fn serve(
     }
     let machine = ServerSession::new(ServerConfig::new(random), clock::now().mono);
     let session = Session::new(live, machine, peer, connection, 0, guard);
-    debug!(connection, %peer, "RTMP connection");
-    let _ = stream.set_nodelay(true);
+    debug!(connection, %peer, tls = stream.is_tls(), "RTMP connection");
     session.run(stream, None).await;
 }
 
@@ -104,7 +119,7 @@ pub(crate) async fn take_over(live: Live, session: Travelling) {
         hops,
         guard,
     } = session;
-    let stream = match TcpStream::attach(socket) {
+    let stream = match Stream::attach(socket) {
         Ok(stream) => stream,
         Err(e) => {
             warn!(connection, %peer, "cannot take over the connection: {e}");
@@ -138,7 +153,7 @@ impl Session {
     }
 
     /// Runs the connection to its end; `publish` is a request that is authorised already.
-    async fn run(mut self, stream: TcpStream, publish: Option<(StreamName, u32)>) {
+    async fn run(mut self, stream: Stream, publish: Option<(StreamName, u32)>) {
         let connections = self.live.shared().counters.connections.clone();
         connections.inc();
         let (connection, peer) = (self.connection, self.peer);
@@ -156,7 +171,7 @@ impl Session {
 
     async fn exchange(
         &mut self,
-        mut stream: TcpStream,
+        mut stream: Stream,
         mut publish: Option<(StreamName, u32)>,
     ) -> End {
         loop {
@@ -173,8 +188,7 @@ impl Session {
                     continue;
                 }
                 Ok(Drained::Close) => {
-                    let _ = weir_ring::timeout(LINGER_WAIT, linger(&mut stream)).await;
-                    stream.close().await;
+                    stream.linger(LINGER_WAIT, LINGER_BYTES_MAX).await;
                     return End::Closed;
                 }
                 Err(end) => return end,
@@ -186,7 +200,7 @@ impl Session {
     }
 
     /// Waits for bytes, the machine's deadline or a newer publisher.
-    async fn receive(&mut self, stream: &mut TcpStream, deadline: Option<Mono>) -> Option<End> {
+    async fn receive(&mut self, stream: &mut Stream, deadline: Option<Mono>) -> Option<End> {
         let wait = deadline.map_or(Duration::from_secs(3600), clock::until);
         let evicted = async {
             match &mut self.publishing {
@@ -201,8 +215,19 @@ impl Session {
             };
         let handled = match received {
             Err(_elapsed) => self.machine.handle_timeout(clock::now().mono),
-            Ok(Ok(Some(bytes))) => self.take(&bytes, stream),
+            Ok(Ok(Some(bytes))) => {
+                let is_first = self.machine.bytes_received() == 0;
+                if is_first && !stream.is_tls() && secure::is_tls(&bytes) {
+                    let why = "TLS on the RTMP port: use the RTMPS port, or rtmp://";
+                    return Some(End::Fault(Closed::Tls, why.into()));
+                }
+                self.take(&bytes, stream)
+            }
             Ok(Ok(None)) => return Some(End::Closed),
+            // Encoders rarely say `close_notify`; that RTMP can be cut is nothing new.
+            Ok(Err(e)) if stream.is_tls() && e.kind() == io::ErrorKind::UnexpectedEof => {
+                return Some(End::Closed);
+            }
             Ok(Err(e)) => return Some(End::Fault(Closed::Socket, e.to_string())),
         };
         handled
@@ -212,7 +237,7 @@ impl Session {
 
     /// Feeds what came, and what else is there already: a picture often comes in several
     /// receives, and one drain serves them all.
-    fn take(&mut self, first: &[u8], stream: &mut TcpStream) -> Result<(), weir_rtmp::Error> {
+    fn take(&mut self, first: &[u8], stream: &mut Stream) -> Result<(), weir_rtmp::Error> {
         let now = clock::now().mono;
         let mut received = first.len();
         let mut handled = self.machine.handle_input(first, now);
@@ -229,7 +254,7 @@ impl Session {
     }
 
     /// Does all that the machine has to say, and sends its answers.
-    async fn drain(&mut self, stream: &mut TcpStream) -> Result<Drained, End> {
+    async fn drain(&mut self, stream: &mut Stream) -> Result<Drained, End> {
         let mut answers = Vec::new();
         loop {
             match self.machine.poll_output() {
@@ -290,10 +315,10 @@ impl Session {
     /// Begins an authorised publish session here, or moves it to the stream's owner.
     async fn begin(
         &mut self,
-        stream: TcpStream,
+        stream: Stream,
         name: StreamName,
         stream_id: u32,
-    ) -> Result<TcpStream, End> {
+    ) -> Result<Stream, End> {
         let Some((owner, here)) = self.live.owner(&name) else {
             self.refuse(
                 stream_id,
@@ -334,8 +359,8 @@ impl Session {
         };
         self.machine = back.machine;
         self.guard = Some(back.guard);
-        let stream = TcpStream::attach(back.socket)
-            .map_err(|e| End::Fault(Closed::Socket, e.to_string()))?;
+        let stream =
+            Stream::attach(back.socket).map_err(|e| End::Fault(Closed::Socket, e.to_string()))?;
         self.refuse(
             stream_id,
             Refused::Busy,
@@ -432,22 +457,7 @@ enum Drained {
     Close,
 }
 
-/// Ends our side and reads the peer's to its end: bytes that were never read would turn the
-/// close into a reset, which can take the last answer with it.
-async fn linger(stream: &mut TcpStream) {
-    if stream.shutdown(Shutdown::Write).is_err() {
-        return;
-    }
-    let mut read = 0;
-    while read < LINGER_BYTES_MAX {
-        match stream.recv().await {
-            Ok(Some(bytes)) => read += bytes.len(),
-            Ok(None) | Err(_) => return,
-        }
-    }
-}
-
-async fn send(stream: &mut TcpStream, answers: &mut Vec<Bytes>) -> Result<(), End> {
+async fn send(stream: &mut Stream, answers: &mut Vec<Bytes>) -> Result<(), End> {
     if answers.is_empty() {
         return Ok(());
     }

@@ -22,6 +22,7 @@ use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
 use weir_media::{Now, StreamName};
 use weir_net::ConnectionGuard;
+use weir_net::tls::Acceptor;
 use weir_ring::net::TcpStream;
 use weir_ring::{Receiver, Sender};
 use weir_store::{Library, ResumeInfo, ResumeTrack, Writer};
@@ -152,10 +153,17 @@ impl Live {
         weir_ring::spawn(self.clone().run_clock());
     }
 
-    /// Serves one accepted RTMP connection to its end. `guard` is held meanwhile.
+    /// Serves one accepted RTMP connection to its end, under TLS if `tls` is given. `guard` is
+    /// held meanwhile.
     ///
     /// An address that was refused too often lately is closed unheard.
-    pub fn serve_rtmp(&self, stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) {
+    pub fn serve_rtmp(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        guard: ConnectionGuard,
+        tls: Option<&Acceptor>,
+    ) {
         let refusals = &self.shared().refusals;
         if refusals.is_exhausted(peer.ip(), clock::now().mono) {
             self.shared().counters.refuse(Refused::Rate);
@@ -168,6 +176,7 @@ impl Live {
             peer,
             connection,
             guard,
+            tls.cloned(),
         ));
     }
 

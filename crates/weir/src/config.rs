@@ -37,7 +37,7 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $key: $kind,)+
             /// Who may publish (`[[input]]`).
             pub inputs: Vec<InputEntry>,
-            /// What HTTPS shows (`[tls]`).
+            /// What HTTPS and RTMPS show (`[tls]`).
             pub certificates: Vec<CertificateEntry>,
         }
 
@@ -78,6 +78,8 @@ settings! {
     api: Listen = listen("127.0.0.1:8081"), "WEIR_API", "ADDR";
     /// RTMP ingest: IP:PORT or off
     rtmp: Listen = listen("[::]:1935"), "WEIR_RTMP", "ADDR";
+    /// RTMP ingest under TLS, once the file names a certificate: IP:PORT or off
+    rtmps: Listen = listen("[::]:1936"), "WEIR_RTMPS", "ADDR";
     /// Worker threads, each pinned to a core; 0 is one per core
     workers: usize = 0, "WEIR_WORKERS", "N";
     /// Target duration of a segment, 1s to 10s

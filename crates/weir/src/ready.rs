@@ -25,6 +25,9 @@ pub struct Ready {
     /// RTMP ingest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rtmp: Option<String>,
+    /// RTMP ingest under TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtmps: Option<String>,
 }
 
 impl Ready {

@@ -93,7 +93,7 @@ impl Server {
         }
         let cpus = processors(settings.workers);
         let delivery = Delivery::new(settings)?;
-        let listeners = Listeners::bind(settings, cpus.len(), delivery.tls.is_some())?;
+        let listeners = Listeners::bind(settings, cpus.len(), &delivery)?;
         let ready = listeners.ready(absolute(settings));
         let mut registry = Registry::with_prefix("weir");
         metrics::register(&mut registry, library.clone());
@@ -147,6 +147,9 @@ impl Server {
         );
         if let Some(rtmp) = &ready.rtmp {
             info!("publish to rtmp://{rtmp}/live with the stream key of an input");
+        }
+        if let Some(rtmps) = &ready.rtmps {
+            info!("or, under TLS, to rtmps://{rtmps}/live by the name of a certificate");
         }
         if let Some(http) = &ready.http {
             info!("watch at http://{http}/NAME/watch or /NAME/manifest/video.m3u8");
@@ -217,9 +220,9 @@ fn warn_of(tls: &Acceptor) {
     }
 }
 
-/// The certificates of the settings, if there are any.
-fn acceptor(settings: &Settings) -> Result<Option<Acceptor>, String> {
-    if settings.certificates.is_empty() || settings.https.0.socket().is_none() {
+/// The certificates of the settings, if there are any, for the listener `at`.
+fn acceptor(settings: &Settings, at: Listen, alpn: &[&[u8]]) -> Result<Option<Acceptor>, String> {
+    if settings.certificates.is_empty() || at.0.socket().is_none() {
         return Ok(None);
     }
     let identity = |entry: &CertificateEntry| Identity {
@@ -227,8 +230,7 @@ fn acceptor(settings: &Settings) -> Result<Option<Acceptor>, String> {
         key: entry.key.clone(),
     };
     let identities: Vec<_> = settings.certificates.iter().map(identity).collect();
-    let tls = Acceptor::load(&identities, weir_serve::ALPN).map_err(|e| e.to_string())?;
-    warn_of(&tls);
+    let tls = Acceptor::load(&identities, alpn).map_err(|e| e.to_string())?;
     Ok(Some(tls))
 }
 
@@ -257,19 +259,24 @@ fn http_options(settings: &Settings) -> Result<weir_serve::Options, String> {
 /// The sockets of all listeners, one per worker but for `api`; none where one is off.
 struct Listeners {
     rtmp: Vec<TcpListener>,
+    rtmps: Vec<TcpListener>,
     http: Vec<TcpListener>,
     https: Vec<TcpListener>,
     api: Vec<TcpListener>,
 }
 
 impl Listeners {
-    fn bind(settings: &Settings, workers: usize, tls: bool) -> Result<Self, String> {
+    fn bind(settings: &Settings, workers: usize, delivery: &Delivery) -> Result<Self, String> {
         Ok(Self {
             rtmp: bind(settings.rtmp, workers, "rtmp")?,
+            rtmps: match delivery.rtmps {
+                Some(_) => bind(settings.rtmps, workers, "rtmps")?,
+                None => Vec::new(),
+            },
             http: bind(settings.http, workers, "http")?,
-            https: match tls {
-                true => bind(settings.https, workers, "https")?,
-                false => Vec::new(),
+            https: match delivery.https {
+                Some(_) => bind(settings.https, workers, "https")?,
+                None => Vec::new(),
             },
             api: bind(settings.api, 1, "api")?,
         })
@@ -283,22 +290,29 @@ impl Listeners {
             https: local(&self.https),
             api: local(&self.api),
             rtmp: local(&self.rtmp),
+            rtmps: local(&self.rtmps),
         }
     }
 }
 
-/// What all workers' HTTP servers have in common.
+/// What all workers' listeners have in common.
 struct Delivery {
     options: Arc<weir_serve::Options>,
-    tls: Option<Acceptor>,
+    https: Option<Acceptor>,
+    /// The same certificates as HTTPS, without its protocols.
+    rtmps: Option<Acceptor>,
     connections: (usize, usize),
 }
 
 impl Delivery {
     fn new(settings: &Settings) -> Result<Self, String> {
+        let https = acceptor(settings, settings.https, weir_serve::ALPN)?;
+        let rtmps = acceptor(settings, settings.rtmps, &[])?;
+        https.iter().chain(&rtmps).take(1).for_each(warn_of);
         Ok(Self {
             options: Arc::new(http_options(settings)?),
-            tls: acceptor(settings)?,
+            https,
+            rtmps,
             connections: (
                 settings.connections_max,
                 settings.connections_per_address_max,
@@ -311,13 +325,14 @@ impl Delivery {
         if let Some(log) = &self.options.access_log {
             log.reopen();
         }
-        if let Some(tls) = &self.tls {
+        for (of, tls) in [("HTTPS", &self.https), ("RTMPS", &self.rtmps)] {
+            let Some(tls) = tls else { continue };
             match tls.reload() {
                 Ok(()) => {
-                    info!("certificates reloaded");
+                    info!("{of}: certificates reloaded");
                     warn_of(tls);
                 }
-                Err(e) => warn!("certificates stay as they were: {e}"),
+                Err(e) => warn!("{of}: certificates stay as they were: {e}"),
             }
         }
     }
@@ -337,7 +352,7 @@ fn start_workers(
     shared.counters.register(registry);
     http_counters.register(registry);
     let (mut rtmp, mut http) = (listeners.rtmp.into_iter(), listeners.http.into_iter());
-    let mut https = listeners.https.into_iter();
+    let (mut https, mut rtmps) = (listeners.https.into_iter(), listeners.rtmps.into_iter());
     let (mut workers, mut stops) = (Vec::new(), Vec::new());
     for (index, (cpu, handoffs)) in cpus.into_iter().zip(handoffs).enumerate() {
         let (stop, stopped) = weir_ring::channel(1);
@@ -354,8 +369,9 @@ fn start_workers(
             http_counters: http_counters.clone(),
             http_options: delivery.options.clone(),
             rtmp: rtmp.next(),
+            rtmps: rtmps.next().zip(delivery.rtmps.clone()),
             http: http.next(),
-            https: https.next().zip(delivery.tls.clone()),
+            https: https.next().zip(delivery.https.clone()),
             connections: delivery.connections,
             handoffs,
             news: news_queue,

@@ -35,6 +35,8 @@ pub struct Parts {
     pub http_options: Arc<weir_serve::Options>,
     /// Its listening sockets.
     pub rtmp: Option<std::net::TcpListener>,
+    /// Likewise, with what they show.
+    pub rtmps: Option<(std::net::TcpListener, Acceptor)>,
     /// Likewise.
     pub http: Option<std::net::TcpListener>,
     /// Likewise, with what they show.
@@ -116,7 +118,15 @@ async fn work(mut parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailabl
     let mut accepting = Vec::new();
     if let Some(listener) = parts.rtmp {
         let live = live.clone();
-        let serve = move |stream, peer, guard| live.serve_rtmp(stream, peer, guard);
+        let serve = move |stream, peer, guard| live.serve_rtmp(stream, peer, guard, None);
+        let admit = (limits.clone(), refused.clone());
+        accepting.push(weir_ring::spawn(accept(listener, admit, serve)));
+    }
+    if let Some((listener, acceptor)) = parts.rtmps {
+        let live = live.clone();
+        let serve = move |stream, peer, guard| {
+            live.serve_rtmp(stream, peer, guard, Some(&acceptor));
+        };
         let admit = (limits.clone(), refused.clone());
         accepting.push(weir_ring::spawn(accept(listener, admit, serve)));
     }

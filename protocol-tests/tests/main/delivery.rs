@@ -1,6 +1,6 @@
 //! Delivery to viewers as HTTP has it: TLS, proxies, limits, slow disks and rude peers.
 
-use crate::support::{QUICK, publish};
+use crate::support::{QUICK, certificate, publish};
 use protocol_tests::clips;
 use protocol_tests::eventually;
 use protocol_tests::flv;
@@ -29,27 +29,6 @@ fn segments(weir: &Weir, name: &str) -> Vec<String> {
     let listed = weir.media(&multivariant.main);
     let absolute = |s: &protocol_tests::hls::Listed| s.path.clone();
     listed.segments.iter().map(absolute).collect()
-}
-
-/// A certificate for `host`, and its key, made by OpenSSL.
-fn certificate(dir: &Path, file: &str, host: &str) -> (PathBuf, PathBuf) {
-    let (pem, key) = (
-        dir.join(format!("{file}.pem")),
-        dir.join(format!("{file}.key")),
-    );
-    let mut openssl = Command::new("openssl");
-    openssl
-        .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])
-        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj"])
-        .arg(format!("/CN={host}"))
-        .arg("-addext")
-        .arg(format!("subjectAltName=DNS:{host}"))
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&pem);
-    run(&mut openssl, WAIT);
-    (pem, key)
 }
 
 /// A configuration file with certificates for `a.test` and `b.test`.

@@ -3,11 +3,12 @@
 use protocol_tests::flv::{self, Tag};
 use protocol_tests::hls::Format;
 use protocol_tests::probe::{self, Packet};
-use protocol_tests::process::Process;
+use protocol_tests::process::{Process, run};
 use protocol_tests::rtmp::Publisher;
 use protocol_tests::server::Weir;
 use protocol_tests::tools;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -34,7 +35,12 @@ pub fn live_to(mut ffmpeg: Command, clip: &Path, url: &str) -> Process {
 
 /// Publishes tags at full speed and leaves in order.
 pub fn publish(weir: &Weir, name: &str, tags: &[Tag]) {
-    let mut publisher = Publisher::start(weir.rtmp, name).unwrap();
+    publish_at(weir.rtmp, name, tags);
+}
+
+/// The same to any address.
+pub fn publish_at(server: SocketAddr, name: &str, tags: &[Tag]) {
+    let mut publisher = Publisher::start(server, name).unwrap();
     publisher.send_all(tags).unwrap();
     publisher.finish();
 }
@@ -110,6 +116,27 @@ impl Bystander {
         }
         self.before = now;
     }
+}
+
+/// A certificate for `host`, and its key, made by OpenSSL.
+pub fn certificate(dir: &Path, file: &str, host: &str) -> (PathBuf, PathBuf) {
+    let (pem, key) = (
+        dir.join(format!("{file}.pem")),
+        dir.join(format!("{file}.key")),
+    );
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])
+        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj"])
+        .arg(format!("/CN={host}"))
+        .arg("-addext")
+        .arg(format!("subjectAltName=DNS:{host}"))
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&pem);
+    run(&mut openssl, Duration::from_secs(20));
+    (pem, key)
 }
 
 /// A whole playlist's worth of checks on a file: it decodes without a complaint.

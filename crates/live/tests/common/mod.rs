@@ -59,7 +59,7 @@ pub fn listen(live: Live) -> SocketAddr {
     let limits = ConnectionLimits::new(1000, 1000);
     weir_ring::spawn(async move {
         while let Ok((stream, peer)) = listener.accept().await {
-            live.serve_rtmp(stream, peer, limits.admit(peer.ip()).unwrap());
+            live.serve_rtmp(stream, peer, limits.admit(peer.ip()).unwrap(), None);
         }
     });
     address

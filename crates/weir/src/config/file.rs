@@ -22,7 +22,7 @@ pub struct InputEntry {
     pub allowed_origins: Option<Sites>,
 }
 
-/// `[tls]`: what HTTPS shows.
+/// `[tls]`: what HTTPS and RTMPS show.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsEntry {
@@ -56,6 +56,7 @@ pub struct FileConfig {
     pub https: Option<Listen>,
     pub api: Option<Listen>,
     pub rtmp: Option<Listen>,
+    pub rtmps: Option<Listen>,
     pub workers: Option<usize>,
     pub segment: Option<Span>,
     pub part: Option<Span>,
