@@ -1,5 +1,6 @@
 //! What can go wrong with secrets, and why a publisher is turned away.
 
+use crate::limits::{NETWORKS_MAX, SIGNING_KEYS_MAX};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -20,6 +21,12 @@ pub enum Error {
     DuplicateKey(StreamName),
     /// More than [`crate::limits::INPUTS_MAX`] inputs.
     TooManyInputs,
+    /// An input has neither a key nor a signing key, so that nobody could publish it.
+    NoKey(StreamName),
+    /// An input has more than [`crate::limits::SIGNING_KEYS_MAX`] signing keys of one form.
+    TooManySigningKeys(StreamName),
+    /// A list has more than [`crate::limits::NETWORKS_MAX`] networks.
+    TooManyNetworks,
     /// The operating system has no randomness to give.
     Randomness,
     /// A secret file or its directory may be used by other users of the machine.
@@ -57,6 +64,20 @@ impl fmt::Display for Error {
             Self::DuplicateName(name) => write!(f, "two inputs are called {name}"),
             Self::DuplicateKey(name) => write!(f, "the key of input {name} is taken already"),
             Self::TooManyInputs => f.write_str("too many inputs"),
+            Self::NoKey(name) => write!(
+                f,
+                "input {name} has no key_hash, signing_keys or tencent_keys: \
+                 nobody could publish it"
+            ),
+            Self::TooManySigningKeys(name) => {
+                write!(
+                    f,
+                    "input {name} has more than {SIGNING_KEYS_MAX} signing keys"
+                )
+            }
+            Self::TooManyNetworks => {
+                write!(f, "a list has more than {NETWORKS_MAX} networks")
+            }
             Self::Randomness => f.write_str("the system gives no random bytes"),
             Self::Permissions { path, mode, want } => write!(
                 f,
@@ -81,7 +102,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Why somebody may not publish. Tells nothing about which names or keys exist.
+/// Why somebody may not publish or play. Tells nothing about which names or keys exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -91,6 +112,12 @@ pub enum Refusal {
     BadName(&'static str),
     /// Nobody may publish: there are no inputs, and names are not open.
     NotAllowed,
+    /// The signature of a signed URL is not of this stream and its keys.
+    BadSignature,
+    /// The signature is right, but its time is over.
+    Expired,
+    /// The address may not publish or play here.
+    Address,
 }
 
 impl fmt::Display for Refusal {
@@ -99,6 +126,9 @@ impl fmt::Display for Refusal {
             Self::BadKey => f.write_str("unknown stream key"),
             Self::BadName(why) => write!(f, "stream name {why}"),
             Self::NotAllowed => f.write_str("publishing is not allowed here"),
+            Self::BadSignature => f.write_str("the signature of the URL is wrong"),
+            Self::Expired => f.write_str("the signed URL has expired"),
+            Self::Address => f.write_str("the address is not allowed here"),
         }
     }
 }

@@ -108,18 +108,7 @@ impl FromStr for KeyHash {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let digits = text.strip_prefix("sha256:").ok_or(Error::KeyHash)?;
-        let mut hash = [0_u8; 32];
-        if digits.len() != 2 * hash.len() {
-            return Err(Error::KeyHash);
-        }
-        for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-            *byte = pair.iter().try_fold(0, |value, &digit| {
-                let digit = char::from(digit).to_digit(16).ok_or(Error::KeyHash)?;
-                // Two digits are at most 255.
-                Ok(value << 4 | digit as u8)
-            })?;
-        }
-        Ok(Self(hash))
+        unhex(digits).map(Self).ok_or(Error::KeyHash)
     }
 }
 
@@ -135,12 +124,27 @@ impl fmt::Debug for KeyHash {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String does not fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Exactly `N` bytes written as hexadecimal digits of either case.
+pub(crate) fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let mut bytes = [0_u8; N];
+    if digits.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        *byte = pair.iter().try_fold(0, |value, &digit| {
+            // Two digits are at most 255.
+            Some(value << 4 | char::from(digit).to_digit(16)? as u8)
+        })?;
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -10,16 +10,21 @@
 //! |---|---|
 //! | may this publish, and as which stream | [`policy`] |
 //! | how keys are kept and compared | [`key`] |
+//! | signed push URLs | [`sign`] |
+//! | which addresses may | [`access`] |
 //! | `secrets/` in the data directory | [`secrets`] |
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod error;
 pub mod key;
 pub mod limits;
 pub mod policy;
 pub mod secrets;
+pub mod sign;
 
+pub use access::Access;
 pub use error::{Error, Refusal};
 pub use key::{KeyHash, Secret};
-pub use policy::{Input, Policy};
+pub use policy::{Grant, GrantedBy, Input, Policy, PublishRequest};
 pub use secrets::Secrets;

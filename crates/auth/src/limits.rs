@@ -1,5 +1,7 @@
 //! Every maximum of this crate.
 
+use std::time::Duration;
+
 /// Longest secret (stream key, token), in bytes. What weir makes has 32; encoders have a
 /// field for a line of text. Hashing one costs less than 1 us.
 pub const SECRET_BYTES_MAX: usize = 256;
@@ -20,3 +22,18 @@ pub const PUBLISH_PATH_BYTES_MAX: usize = 1024;
 
 /// Longest file that is read as a secret, in bytes.
 pub const SECRET_FILE_BYTES_MAX: u64 = 1024;
+
+/// Keys that one input takes in each form of signed URLs: the one in use, the one before it and
+/// some to spare while they are changed. Each costs one hash per signed publish.
+pub const SIGNING_KEYS_MAX: usize = 4;
+
+/// How long after its time a signed URL is still good: the clock that made it may be behind ours.
+/// Longer than clocks under NTP are apart, shorter than anybody plans with.
+pub const SIGNATURE_SKEW: Duration = Duration::from_secs(30);
+
+/// Longest query in which a signature is looked for, in bytes.
+pub const SIGNATURE_QUERY_BYTES_MAX: usize = 2048;
+
+/// Networks in one list of those who may, or may not, publish or play. Each is compared once per
+/// request, about 5 ns; 24 bytes each.
+pub const NETWORKS_MAX: usize = 1024;

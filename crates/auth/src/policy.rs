@@ -1,28 +1,120 @@
-//! Whether somebody may publish, and as which stream.
+//! Whether somebody may publish or play, and which stream.
 
+use crate::access::Access;
 use crate::error::{Error, Refusal};
-use crate::key::KeyHash;
-use crate::limits::{INPUTS_MAX, PUBLISH_PATH_BYTES_MAX};
+use crate::key::{KeyHash, Secret};
+use crate::limits::{INPUTS_MAX, PUBLISH_PATH_BYTES_MAX, SIGNING_KEYS_MAX};
+use crate::sign::Claim;
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::net::IpAddr;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use weir_http::target::Query;
-use weir_media::StreamName;
+use weir_media::{StreamName, Utc};
 
-/// One thing that may be published, and the key that opens it.
+/// One thing that may be published, and what opens it.
 #[derive(Debug, Clone)]
 pub struct Input {
     /// The stream that it feeds.
     pub name: StreamName,
-    /// The hash of its key.
-    pub key: KeyHash,
+    /// The hash of its key, if it has one.
+    pub key: Option<KeyHash>,
+    /// Keys that sign push URLs of our form ([`crate::sign`]); any of them does.
+    pub signing_keys: Vec<Secret>,
+    /// The same for Tencent's form.
+    pub tencent_keys: Vec<Secret>,
+    /// Which addresses may publish it.
+    pub publish: Access,
+    /// Which addresses may play it.
+    pub play: Access,
 }
 
-/// What may be published: an immutable snapshot, shared in an `Arc`.
-#[derive(Debug, Clone, Default)]
+impl Input {
+    /// An input that its key opens, from any address.
+    #[must_use]
+    pub fn with_key(name: StreamName, key: KeyHash) -> Self {
+        Self {
+            name,
+            key: Some(key),
+            signing_keys: Vec::new(),
+            tencent_keys: Vec::new(),
+            publish: Access::default(),
+            play: Access::default(),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let signing = self.signing_keys.len().max(self.tencent_keys.len());
+        if signing > SIGNING_KEYS_MAX {
+            return Err(Error::TooManySigningKeys(self.name.clone()));
+        }
+        if signing == 0 && self.key.is_none() {
+            return Err(Error::NoKey(self.name.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// A request to publish, as the protocol took it apart.
+///
+/// `app` and `key` are the application and stream key of RTMP; protocols with one path leave
+/// the other empty. `query` is what followed a `?`, where the protocol has split it off
+/// already; a `?` in `key` or `app` is found by the policy.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishRequest<'a> {
+    /// Application.
+    pub app: &'a str,
+    /// Stream key.
+    pub key: &'a str,
+    /// Query.
+    pub query: Option<&'a str>,
+    /// Who asks.
+    pub address: IpAddr,
+    /// When.
+    pub now: Utc,
+}
+
+/// That something may be published, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The stream.
+    pub name: StreamName,
+    /// What opened it.
+    pub by: GrantedBy,
+}
+
+/// What lets somebody publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantedBy {
+    /// The input's key.
+    Key,
+    /// A signed URL.
+    Signature,
+    /// The policy is open: nothing was proved.
+    Open,
+}
+
+/// What may be published and played: an immutable snapshot, shared in an `Arc`.
+#[derive(Debug, Clone)]
 pub struct Policy {
     open: bool,
     inputs: Vec<Input>,
+    applications: Vec<String>,
+    publish: Access,
+    play: Access,
+}
+
+impl Default for Policy {
+    /// Nobody may publish.
+    fn default() -> Self {
+        Self {
+            open: false,
+            inputs: Vec::new(),
+            applications: vec!["live".into()],
+            publish: Access::default(),
+            play: Access::default(),
+        }
+    }
 }
 
 impl Policy {
@@ -30,21 +122,47 @@ impl Policy {
     /// the names of inputs included.
     ///
     /// # Errors
-    /// [`Error::DuplicateName`], [`Error::DuplicateKey`], [`Error::TooManyInputs`]
+    /// [`Error::DuplicateName`], [`Error::DuplicateKey`], [`Error::TooManyInputs`],
+    /// [`Error::NoKey`], [`Error::TooManySigningKeys`]
     pub fn new(open: bool, inputs: Vec<Input>) -> Result<Self, Error> {
         if inputs.len() > INPUTS_MAX {
             return Err(Error::TooManyInputs);
         }
         let (mut names, mut keys) = (HashSet::new(), HashSet::new());
         for input in &inputs {
+            input.check()?;
             if !names.insert(input.name.as_str()) {
                 return Err(Error::DuplicateName(input.name.clone()));
             }
-            if !keys.insert(input.key.as_bytes()) {
+            if input.key.is_some_and(|key| !keys.insert(*key.as_bytes())) {
                 return Err(Error::DuplicateKey(input.name.clone()));
             }
         }
-        Ok(Self { open, inputs })
+        Ok(Self {
+            open,
+            inputs,
+            ..Self::default()
+        })
+    }
+
+    /// The same for these addresses only, whatever an input says.
+    #[must_use]
+    pub fn restricted(self, publish: Access, play: Access) -> Self {
+        Self {
+            publish,
+            play,
+            ..self
+        }
+    }
+
+    /// The same with these applications (`rtmp://HOST/APPLICATION`) instead of `live`. All lead
+    /// to the same streams.
+    #[must_use]
+    pub fn with_applications(self, applications: Vec<String>) -> Self {
+        Self {
+            applications,
+            ..self
+        }
     }
 
     /// Whether any name may be published.
@@ -61,51 +179,90 @@ impl Policy {
 
     /// Decides on a publish request.
     ///
-    /// `app` and `key` are the application and stream key of RTMP; protocols with one path
-    /// leave the other empty. Joined by `/` they are the path, from which a first segment
-    /// `live` is dropped. `query` is what followed a `?`, where the protocol has split it
-    /// off already; a `?` in `key` or `app` is found here. What remains is one of
+    /// Application and key joined by `/` are the path, from which a first segment that is an
+    /// application is dropped. What remains is one of
     ///
     /// - the key of an input, which alone tells which one is meant,
     /// - `NAME` with `key=KEY` in the query, the key of that input,
+    /// - `NAME` with a signature in the query ([`crate::sign`]) by a key of that input,
     /// - in an open policy, any other valid `NAME`.
     ///
     /// # Errors
     /// [`Refusal`], to be sent to the publisher in words of the protocol.
-    pub fn authorise_publish(
-        &self,
-        app: &str,
-        key: &str,
-        query: Option<&str>,
-    ) -> Result<StreamName, Refusal> {
+    pub fn authorise_publish(&self, request: &PublishRequest<'_>) -> Result<Grant, Refusal> {
+        let PublishRequest { app, key, .. } = *request;
         if self.inputs.is_empty() && !self.open {
             return Err(Refusal::NotAllowed);
+        }
+        if !self.publish.admits(request.address) {
+            return Err(Refusal::Address);
         }
         if app.len().saturating_add(key.len()) > PUBLISH_PATH_BYTES_MAX {
             return Err(Refusal::BadName("is too long"));
         }
         let (app, app_query) = split_query(app);
         let (key, key_query) = split_query(key);
-        let path = join(app, key);
+        let path = self.path(app, key);
         let path = path.as_ref();
+        let queries = || [key_query, request.query, app_query].into_iter().flatten();
 
-        let claimed = [key_query, query, app_query]
-            .into_iter()
-            .flatten()
-            .find_map(|query| Query::new(Some(query)).first("key").ok().flatten());
+        let claimed =
+            queries().find_map(|query| Query::new(Some(query)).first("key").ok().flatten());
         let found = self.find(claimed.as_deref().unwrap_or(path));
-        match (found, claimed.is_some()) {
-            (Some(input), false) => return Ok(input.name.clone()),
-            (Some(input), true) if input.name.as_str() == path => return Ok(input.name.clone()),
-            _ => {}
+        let found = found.filter(|input| claimed.is_none() || input.name.as_str() == path);
+        let mut refusal = Refusal::BadKey;
+        let by = if found.is_some() {
+            GrantedBy::Key
+        } else if let Some(claim) = queries().find_map(Claim::parse) {
+            match self.check(&claim, path, request.now) {
+                Ok(()) => GrantedBy::Signature,
+                Err(why) => {
+                    refusal = why;
+                    GrantedBy::Open
+                }
+            }
+        } else {
+            GrantedBy::Open
+        };
+        if by == GrantedBy::Open && !self.open {
+            return Err(refusal);
         }
-        if !self.open {
-            return Err(Refusal::BadKey);
+        let name = match found {
+            Some(input) => input.name.clone(),
+            None => StreamName::parse(path).map_err(|error| match error {
+                weir_media::Error::Name(why) => Refusal::BadName(why),
+                _ => Refusal::BadName("is malformed"),
+            })?,
+        };
+        match self.input(name.as_str()) {
+            Some(input) if !input.publish.admits(request.address) => Err(Refusal::Address),
+            _ => Ok(Grant { name, by }),
         }
-        StreamName::parse(path).map_err(|error| match error {
-            weir_media::Error::Name(why) => Refusal::BadName(why),
-            _ => Refusal::BadName("is malformed"),
-        })
+    }
+
+    /// Decides whether `address` may play a stream, by whatever protocol.
+    ///
+    /// # Errors
+    /// [`Refusal::Address`]
+    pub fn authorise_play(&self, name: &StreamName, address: IpAddr) -> Result<(), Refusal> {
+        let input = self.input(name.as_str());
+        if self.play.admits(address) && input.is_none_or(|i| i.play.admits(address)) {
+            Ok(())
+        } else {
+            Err(Refusal::Address)
+        }
+    }
+
+    fn input(&self, name: &str) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.name.as_str() == name)
+    }
+
+    /// Checks a signature by the keys of the input called `name`; of one that is not there,
+    /// with the same answer, by none.
+    fn check(&self, claim: &Claim, name: &str, now: Utc) -> Result<(), Refusal> {
+        let input = self.input(name).ok_or(Refusal::BadSignature)?;
+        let keys = (&input.signing_keys[..], &input.tencent_keys[..]);
+        claim.check(keys, &input.name, now)
     }
 
     /// The input that `candidate` is the key of. Every input is looked at, so that the time
@@ -114,9 +271,26 @@ impl Policy {
         let hash = KeyHash::of(candidate);
         let mut found = u64::MAX;
         for (i, input) in (0_u64..).zip(&self.inputs) {
-            found.conditional_assign(&i, input.key.ct_eq(&hash));
+            if let Some(key) = &input.key {
+                found.conditional_assign(&i, key.ct_eq(&hash));
+            }
         }
         self.inputs.get(usize::try_from(found).ok()?)
+    }
+
+    /// Application and key as one path, without an application that is ours and without slashes
+    /// around it. Some encoders put the whole path into one of the two.
+    fn path<'a>(&self, app: &'a str, key: &'a str) -> Cow<'a, str> {
+        let is_ours = |app: &str| self.applications.iter().any(|a| a == app);
+        let strip = |path: &'a str| match path.split_once('/') {
+            Some((first, rest)) if is_ours(first) => rest.trim_start_matches('/'),
+            _ => path,
+        };
+        match (app.trim_matches('/'), key.trim_matches('/')) {
+            (app, key) if is_ours(app) && !app.is_empty() => Cow::Borrowed(key),
+            ("", path) | (path, "") => Cow::Borrowed(strip(path)),
+            (app, key) => Cow::Owned(format!("{}/{key}", strip(app))),
+        }
     }
 }
 
@@ -127,34 +301,17 @@ fn split_query(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Application and key as one path, without the application `live` and without slashes
-/// around it. Some encoders put the whole path into one of the two.
-fn join<'a>(app: &'a str, key: &'a str) -> Cow<'a, str> {
-    match (app.trim_matches('/'), key.trim_matches('/')) {
-        ("live", key) => Cow::Borrowed(key),
-        ("", path) | (path, "") => {
-            let rest = path.strip_prefix("live/").unwrap_or(path);
-            Cow::Borrowed(rest.trim_start_matches('/'))
-        }
-        (app, key) => {
-            let app = app.strip_prefix("live/").unwrap_or(app);
-            Cow::Owned(format!("{app}/{key}"))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sign;
 
     const KEY: &str = "8f14e45fceea167a5a36dedd4bea2543";
+    const NOW: Utc = Utc(1_790_000_000_000_000);
     const OTHER: &str = "c9f0f895fb98ab9159f51fd0297e236d";
 
     fn input(name: &str, key: &str) -> Input {
-        Input {
-            name: StreamName::parse(name).unwrap(),
-            key: KeyHash::of(key),
-        }
+        Input::with_key(StreamName::parse(name).unwrap(), KeyHash::of(key))
     }
 
     fn closed() -> Policy {
@@ -167,9 +324,23 @@ mod tests {
 
     /// The name that is granted, or the refusal.
     fn ask(policy: &Policy, app: &str, key: &str, query: Option<&str>) -> Result<String, Refusal> {
-        policy
-            .authorise_publish(app, key, query)
-            .map(|name| name.to_string())
+        ask_from(policy, "192.0.2.7", app, key, query).map(|grant| grant.name.to_string())
+    }
+
+    fn ask_from(
+        policy: &Policy,
+        address: &str,
+        app: &str,
+        key: &str,
+        query: Option<&str>,
+    ) -> Result<Grant, Refusal> {
+        policy.authorise_publish(&PublishRequest {
+            app,
+            key,
+            query,
+            address: address.parse().unwrap(),
+            now: NOW,
+        })
     }
 
     #[test]
@@ -303,6 +474,110 @@ mod tests {
             Policy::new(false, many.collect()),
             Err(Error::TooManyInputs)
         ));
+    }
+
+    /// An input `event` that only signatures open.
+    fn signed(open: bool) -> (Policy, Secret, Secret) {
+        let (ours, tencents) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+        let mut event = input("event", KEY);
+        event.key = None;
+        event.signing_keys = vec![Secret::generate().unwrap(), ours.clone()];
+        event.tencent_keys = vec![tencents.clone()];
+        let inputs = vec![event, input("news", OTHER)];
+        (Policy::new(open, inputs).unwrap(), ours, tencents)
+    }
+
+    #[test]
+    fn a_signed_url_publishes_its_stream() {
+        let (policy, ours, tencents) = signed(false);
+        let event = StreamName::parse("event").unwrap();
+        let (later, past) = (NOW.plus_us(60_000_000), NOW.plus_us(-60_000_000));
+        for query in [
+            sign::query(&ours, &event, later),
+            sign::tencent_query(&tencents, &event, later).unwrap(),
+        ] {
+            let granted = Ok(Grant {
+                name: event.clone(),
+                by: GrantedBy::Signature,
+            });
+            let from = "192.0.2.7";
+            assert_eq!(
+                ask_from(&policy, from, "live", "event", Some(&query)),
+                granted
+            );
+            let key = format!("event?{query}");
+            assert_eq!(ask_from(&policy, from, "live", &key, None), granted);
+            for name in ["news", "none", "", "../event"] {
+                let got = ask(&policy, "live", name, Some(&query));
+                assert_eq!(got, Err(Refusal::BadSignature), "{name}");
+            }
+        }
+        let over = sign::query(&ours, &event, past);
+        assert_eq!(
+            ask(&policy, "live", "event", Some(&over)),
+            Err(Refusal::Expired)
+        );
+        assert_eq!(ask(&policy, "live", "event", None), Err(Refusal::BadKey));
+        // The keys are those of one form each.
+        let swapped = sign::query(&tencents, &event, later);
+        let got = ask(&policy, "live", "event", Some(&swapped));
+        assert_eq!(got, Err(Refusal::BadSignature));
+        let (open, ..) = signed(true);
+        assert_eq!(ask(&open, "live", "event", Some(&over)), Ok("event".into()));
+    }
+
+    #[test]
+    fn addresses_are_refused_for_one_input_or_for_all() {
+        let here = |network: &str| Access::new(vec![network.parse().unwrap()], vec![]).unwrap();
+        let mut demo = input("demo", KEY);
+        demo.publish = here("192.0.2.0/24");
+        demo.play = here("10.0.0.0/8");
+        let policy = Policy::new(true, vec![demo]).unwrap();
+        let ask = |policy: &Policy, from, key| ask_from(policy, from, "live", key, None);
+        assert!(ask(&policy, "192.0.2.7", KEY).is_ok());
+        assert_eq!(ask(&policy, "192.0.3.7", KEY), Err(Refusal::Address));
+        // An open policy does not lead around it.
+        assert_eq!(ask(&policy, "192.0.3.7", "demo"), Err(Refusal::Address));
+        assert!(ask(&policy, "192.0.3.7", "cam").is_ok());
+        let play = |policy: &Policy, name, from: &str| {
+            policy.authorise_play(&StreamName::parse(name).unwrap(), from.parse().unwrap())
+        };
+        assert_eq!(play(&policy, "demo", "10.1.1.1"), Ok(()));
+        assert_eq!(play(&policy, "demo", "192.0.2.7"), Err(Refusal::Address));
+        assert_eq!(play(&policy, "cam", "192.0.2.7"), Ok(()));
+        let policy = policy.restricted(here("192.0.3.0/24"), here("192.0.3.0/24"));
+        assert_eq!(ask(&policy, "192.0.2.7", "cam"), Err(Refusal::Address));
+        assert_eq!(play(&policy, "cam", "192.0.2.7"), Err(Refusal::Address));
+        assert_eq!(play(&policy, "cam", "192.0.3.7"), Ok(()));
+    }
+
+    #[test]
+    fn applications_are_dropped_from_the_path() {
+        let policy = open().with_applications(vec!["tv".into(), "radio".into()]);
+        for (app, key) in [
+            ("tv", "a"),
+            ("radio", "a"),
+            ("tv/a", ""),
+            ("", "radio/a"),
+            ("a", ""),
+        ] {
+            assert_eq!(ask(&policy, app, key, None), Ok("a".into()), "{app} {key}");
+        }
+        assert!(matches!(
+            ask(&policy, "live", "a", None),
+            Err(Refusal::BadName(_))
+        ));
+    }
+
+    #[test]
+    fn inputs_that_nobody_can_publish_are_refused() {
+        let mut closed = input("a", KEY);
+        closed.key = None;
+        let made = Policy::new(false, vec![closed.clone()]);
+        assert!(matches!(made, Err(Error::NoKey(name)) if name.as_str() == "a"));
+        closed.tencent_keys = vec![Secret::generate().unwrap(); SIGNING_KEYS_MAX + 1];
+        let made = Policy::new(false, vec![closed]);
+        assert!(matches!(made, Err(Error::TooManySigningKeys(_))));
     }
 
     #[test]

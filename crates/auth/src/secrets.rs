@@ -117,6 +117,15 @@ fn create(dir: &Path, name: &str, secret: &Secret) -> Result<(), Error> {
     write().map_err(|error| io_error(&path, "write", error))
 }
 
+/// Refuses a file that group or others may do anything with: it holds secrets.
+///
+/// # Errors
+/// [`Error::Permissions`] with the command to run, [`Error::Io`]
+pub fn require_private(file: &Path) -> Result<(), Error> {
+    let metadata = fs::metadata(file).map_err(|error| io_error(file, "read", error))?;
+    check_mode(file, metadata.mode(), 0o600)
+}
+
 /// Refuses what group or others may do anything with.
 fn check_mode(path: &Path, mode: u32, want: u32) -> Result<(), Error> {
     if mode & 0o077 == 0 {

@@ -62,6 +62,12 @@ reasons! {
         Key = "key",
         /// The name cannot be one.
         Name = "name",
+        /// The signature of a signed URL is wrong.
+        Signature = "signature",
+        /// A signed URL's time is over.
+        Expired = "expired",
+        /// The address may not publish it.
+        Address = "address",
         /// Nobody may publish here.
         Denied = "denied",
         /// The workers are full, or stop.

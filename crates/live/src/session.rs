@@ -17,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tracing::{debug, info, warn};
-use weir_auth::Refusal as AuthRefusal;
+use weir_auth::{PublishRequest, Refusal as AuthRefusal};
 use weir_hub::Announced;
 use weir_media::{Mono, StreamName};
 use weir_net::tls::Acceptor;
@@ -288,12 +288,22 @@ impl Session {
     /// Checks a publish request; refuses it towards the peer if it may not be.
     fn authorise(&mut self, stream_id: u32, target: &Target) -> Option<StreamName> {
         let policy = self.live.shared().policy.load();
-        match policy.authorise_publish(&target.app, &target.key, target.query.as_deref()) {
-            Ok(name) => Some(name),
+        let request = PublishRequest {
+            app: &target.app,
+            key: &target.key,
+            query: target.query.as_deref(),
+            address: self.peer.ip(),
+            now: clock::now().utc,
+        };
+        match policy.authorise_publish(&request) {
+            Ok(grant) => Some(grant.name),
             Err(refusal) => {
                 let (reason, answer) = match &refusal {
                     AuthRefusal::BadKey => (Refused::Key, Refusal::BadName),
                     AuthRefusal::BadName(_) => (Refused::Name, Refusal::BadName),
+                    AuthRefusal::BadSignature => (Refused::Signature, Refusal::BadName),
+                    AuthRefusal::Expired => (Refused::Expired, Refusal::Denied),
+                    AuthRefusal::Address => (Refused::Address, Refusal::Denied),
                     _ => (Refused::Denied, Refusal::Denied),
                 };
                 self.refuse(stream_id, reason, answer, &refusal);

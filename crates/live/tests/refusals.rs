@@ -17,10 +17,7 @@ const KEY: &str = "0123456789abcdef";
 #[test]
 fn workers_share_what_they_know_of_who_guesses_keys() {
     let dir = common::temp_dir();
-    let input = Input {
-        name: StreamName::parse("camera").unwrap(),
-        key: KeyHash::of(KEY),
-    };
+    let input = Input::with_key(StreamName::parse("camera").unwrap(), KeyHash::of(KEY));
     let policy = Policy::new(false, vec![input]).unwrap();
     let (shared, handoffs) = common::shared(dir.path(), policy, 2);
     let counters = shared.counters.clone();

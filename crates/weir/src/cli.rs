@@ -1,9 +1,9 @@
 //! The command line.
 
-use crate::config::{Flags, REFERENCE, Settings};
-use crate::{demo, probe, server};
+use crate::config::{Flags, InputName, REFERENCE, Settings, Span};
+use crate::{demo, policy, probe, server};
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use weir_auth::key::Secret;
 
 /// Live streaming on your own machine: RTMP in, HLS out, in one program.
@@ -40,6 +40,24 @@ enum Command {
     /// Print or check the configuration, or make a stream key
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make a stream key that is good for a while, signed by a key of an input
+    ///
+    /// Prints what goes into the encoder's stream key: NAME?expires=…&sig=…. Publishing may
+    /// begin until then, and goes on as long as it likes.
+    #[command(verbatim_doc_comment)]
+    Sign {
+        /// Name of the input
+        name: InputName,
+        /// The file with the input's signing_keys
+        #[arg(long, value_name = "FILE", default_value = "weir.toml")]
+        config: PathBuf,
+        /// How long publishing may begin
+        #[arg(long, value_name = "TIME", default_value = "24h")]
+        valid: Span,
+        /// In Tencent's form, txSecret and txTime, by the first of tencent_keys
+        #[arg(long)]
+        tencent: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,12 +85,8 @@ pub fn run() -> Result<(), String> {
             Ok(())
         }
         Command::Config(ConfigCommand::Check { config }) => {
-            let flags = Flags {
-                config: Some(config.clone()),
-                ..Flags::default()
-            };
-            let settings = Settings::load(&flags)?;
-            server::policy(&settings, Vec::new())?;
+            let settings = load(&config)?;
+            policy::policy(&settings, Vec::new())?;
             println!("{} is fine", config.display());
             Ok(())
         }
@@ -82,7 +96,26 @@ pub fn run() -> Result<(), String> {
             println!("key_hash (for the configuration): {}", key.hash());
             Ok(())
         }
+        Command::Sign {
+            name,
+            config,
+            valid,
+            tencent,
+        } => {
+            let time = (valid, weir_live::clock::now().utc);
+            let key = policy::signed_key(&load(&config)?, &name.0, time, tencent)?;
+            println!("{key}");
+            Ok(())
+        }
     }
+}
+
+/// What `weir serve --config FILE` would take from the file.
+fn load(config: &Path) -> Result<Settings, String> {
+    Settings::load(&Flags {
+        config: Some(config.to_owned()),
+        ..Flags::default()
+    })
 }
 
 #[cfg(test)]

@@ -3,8 +3,11 @@
 mod file;
 mod value;
 
-pub use file::{CertificateEntry, FileConfig, InputEntry};
-pub use value::{AccessFormat, ForwardedField, Listen, LogFormat, Networks, Span};
+pub use file::{AccessEntry, CertificateEntry, FileConfig, InputEntry};
+pub use value::{
+    AccessFormat, Applications, ForwardedField, InputName, InputSecret, Listen, LogFormat,
+    Networks, Span,
+};
 
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -37,6 +40,8 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $key: $kind,)+
             /// Who may publish (`[[input]]`).
             pub inputs: Vec<InputEntry>,
+            /// From where (`[access]`).
+            pub access: AccessEntry,
             /// What HTTPS and RTMPS show (`[tls]`).
             pub certificates: Vec<CertificateEntry>,
         }
@@ -47,13 +52,14 @@ macro_rules! settings {
                 Self {
                     $($key: flags.$key.clone().or(file.$key).unwrap_or_else(|| $default),)+
                     inputs: file.input,
+                    access: file.access,
                     certificates: file.tls.certificates,
                 }
             }
         }
 
         impl FileConfig {
-            /// Every key of the file but `input` and `tls`, with its default as the file writes it.
+            /// Every key of the file outside of its tables, with its default as the file writes it.
             #[cfg(test)]
             fn defaults() -> Vec<(&'static str, String)> {
                 vec![$((stringify!($key), { let v: $kind = $default; text(&v) })),+]
@@ -80,6 +86,8 @@ settings! {
     rtmp: Listen = listen("[::]:1935"), "WEIR_RTMP", "ADDR";
     /// RTMP ingest under TLS, once the file names a certificate: IP:PORT or off
     rtmps: Listen = listen("[::]:1936"), "WEIR_RTMPS", "ADDR";
+    /// Applications of rtmp://HOST/APPLICATION, between commas; all lead to the same streams
+    applications: Applications = Applications(vec!["live".into()]), "WEIR_APPLICATIONS", "NAMES";
     /// Worker threads, each pinned to a core; 0 is one per core
     workers: usize = 0, "WEIR_WORKERS", "N";
     /// Target duration of a segment, 1s to 10s
@@ -142,7 +150,17 @@ impl Settings {
             Some(path) => format!("configuration {}: {e}", path.display()),
             None => e,
         })?;
+        if let Some(path) = flags.config.as_deref().filter(|_| settings.holds_secrets()) {
+            weir_auth::secrets::require_private(path).map_err(|e| e.to_string())?;
+        }
         Ok(settings)
+    }
+
+    /// Whether whoever reads the file could publish: keys are hashed there, but signing keys
+    /// cannot be.
+    fn holds_secrets(&self) -> bool {
+        let signs = |i: &InputEntry| !(i.signing_keys.is_empty() && i.tencent_keys.is_empty());
+        self.inputs.iter().any(signs)
     }
 
     /// Rules that one value alone cannot break.
@@ -226,6 +244,8 @@ fn text(value: &dyn std::any::Any) -> String {
     } else if let Some(v) = value.downcast_ref::<LogFormat>() {
         format!("\"{v}\"")
     } else if let Some(v) = value.downcast_ref::<Networks>() {
+        format!("\"{v}\"")
+    } else if let Some(v) = value.downcast_ref::<Applications>() {
         format!("\"{v}\"")
     } else if let Some(v) = value.downcast_ref::<ForwardedField>() {
         format!("\"{v}\"")

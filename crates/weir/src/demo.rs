@@ -55,10 +55,7 @@ pub fn run(flags: &Flags) -> Result<(), String> {
     logging::start(&settings)?;
     let key = Secret::generate().map_err(|e| e.to_string())?;
     let name = stream_name(&settings)?;
-    let input = Input {
-        name: name.clone(),
-        key: key.hash(),
-    };
+    let input = Input::with_key(name.clone(), key.hash());
     let server = Server::start(&settings, vec![input])?;
     let text = welcome(&server.ready, &name, &server.demo_key, lan_address());
     print!("{text}");
@@ -306,7 +303,8 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::policy;
+    use crate::policy::policy;
+    use weir_auth::PublishRequest;
 
     fn settings(text: &str) -> Settings {
         let dir = tempfile::tempdir().unwrap();
@@ -327,14 +325,20 @@ mod tests {
             theirs.hash()
         ));
         let name = stream_name(&settings).unwrap();
-        let input = Input {
-            name,
-            key: own.hash(),
-        };
+        let input = Input::with_key(name, own.hash());
         let policy = policy(&settings, vec![input]).unwrap();
-        let publishes = |key: &Secret| policy.authorise_publish("live", key.expose(), None);
-        assert_eq!(publishes(&own).unwrap().as_str(), "clock-2");
-        assert_eq!(publishes(&theirs).unwrap().as_str(), "clock");
+        let publishes = |key: &Secret| {
+            let request = PublishRequest {
+                app: "live",
+                key: key.expose(),
+                query: None,
+                address: IpAddr::from([127, 0, 0, 1]),
+                now: weir_media::Utc(0),
+            };
+            policy.authorise_publish(&request).unwrap().name
+        };
+        assert_eq!(publishes(&own).as_str(), "clock-2");
+        assert_eq!(publishes(&theirs).as_str(), "clock");
     }
 
     #[test]

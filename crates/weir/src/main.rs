@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod logging;
 mod metrics;
+mod policy;
 mod probe;
 mod ready;
 mod server;

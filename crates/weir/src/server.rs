@@ -1,6 +1,7 @@
 //! The whole server: wiring, signals, the drain at the end.
 
 use crate::config::{CertificateEntry, Listen, Settings};
+use crate::policy::policy;
 use crate::ready::{self, Ready};
 use crate::worker::{Parts, Worker};
 use crate::{logging, metrics};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{info, warn};
-use weir_auth::policy::{Input, Policy};
+use weir_auth::policy::Input;
 use weir_auth::secrets::{DEMO_INPUT, Secrets};
 use weir_live::{Handoff, Shared};
 use weir_media::StreamName;
@@ -54,21 +55,6 @@ pub fn run(settings: &Settings) -> Result<(), String> {
     server.run_until_signal()
 }
 
-/// The publish policy of the settings, with `more` inputs.
-///
-/// # Errors
-/// A text that names the input at fault.
-pub fn policy(settings: &Settings, more: Vec<Input>) -> Result<Policy, String> {
-    let mut inputs = more;
-    for entry in &settings.inputs {
-        let (name, key) = (entry.name.0.clone(), entry.key_hash.0);
-        // An input of the operator's replaces the one that the first start made.
-        inputs.retain(|input| input.name != name || input.name.as_str() != DEMO_INPUT);
-        inputs.push(Input { name, key });
-    }
-    Policy::new(settings.open, inputs).map_err(|e| e.to_string())
-}
-
 impl Server {
     /// Starts everything; returns once all listeners are bound and all workers run. `inputs`
     /// may be published besides those of the settings.
@@ -83,10 +69,7 @@ impl Server {
             Secrets::load_or_create(&settings.data.join("secrets")).map_err(|e| e.to_string())?;
         let mut inputs = inputs;
         let demo = StreamName::parse(DEMO_INPUT).map_err(|e| e.to_string())?;
-        inputs.push(Input {
-            name: demo,
-            key: secrets.demo_key.hash(),
-        });
+        inputs.push(Input::with_key(demo, secrets.demo_key.hash()));
         let policy = policy(settings, inputs)?;
         if policy.is_open() {
             warn!("open: whoever reaches the RTMP port can publish under any name");

@@ -1,7 +1,8 @@
 //! `weir.toml`.
 
 use super::value::{
-    AccessFormat, ForwardedField, InputKey, InputName, Listen, LogFormat, Networks, Sites, Span,
+    AccessFormat, Applications, ForwardedField, InputKey, InputName, InputSecret, Listen,
+    LogFormat, Networks, Sites, Span,
 };
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -9,17 +10,53 @@ use std::path::{Path, PathBuf};
 /// Longest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// One `[[input]]`: a name under which may be published, and the hash of its key.
+/// One `[[input]]`: a name under which may be published, and what opens it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputEntry {
     /// Name of the stream that the key publishes.
     pub name: InputName,
     /// `sha256:` and 64 hex digits, as `weir config key` prints.
-    pub key_hash: InputKey,
+    pub key_hash: Option<InputKey>,
+    /// Keys that sign push URLs for it.
+    #[serde(default)]
+    pub signing_keys: Vec<InputSecret>,
+    /// Keys that sign push URLs in Tencent's form.
+    #[serde(default)]
+    pub tencent_keys: Vec<InputSecret>,
+    /// Networks that may publish it; everybody if it is empty.
+    #[serde(default)]
+    pub publish_allow: Networks,
+    /// Networks that may not.
+    #[serde(default)]
+    pub publish_deny: Networks,
+    /// Networks that may play it; everybody if it is empty.
+    #[serde(default)]
+    pub play_allow: Networks,
+    /// Networks that may not.
+    #[serde(default)]
+    pub play_deny: Networks,
     /// Sites whose pages may play the stream; every site if it is left out.
     #[serde(default)]
     pub allowed_origins: Option<Sites>,
+}
+
+/// `[access]`: networks that may publish and play, whatever an input says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessEntry {
+    /// Networks that may publish; everybody if it is empty.
+    #[serde(default)]
+    pub publish_allow: Networks,
+    /// Networks that may not.
+    #[serde(default)]
+    pub publish_deny: Networks,
+    /// Networks that may play; everybody if it is empty.
+    #[serde(default)]
+    pub play_allow: Networks,
+    /// Networks that may not.
+    #[serde(default)]
+    pub play_deny: Networks,
 }
 
 /// `[tls]`: what HTTPS and RTMPS show.
@@ -57,6 +94,7 @@ pub struct FileConfig {
     pub api: Option<Listen>,
     pub rtmp: Option<Listen>,
     pub rtmps: Option<Listen>,
+    pub applications: Option<Applications>,
     pub workers: Option<usize>,
     pub segment: Option<Span>,
     pub part: Option<Span>,
@@ -73,6 +111,8 @@ pub struct FileConfig {
     pub proxy_protocol: Option<bool>,
     pub access_log: Option<PathBuf>,
     pub access_log_format: Option<AccessFormat>,
+    #[serde(default)]
+    pub access: AccessEntry,
     #[serde(default)]
     pub tls: TlsEntry,
     #[serde(default)]
@@ -120,7 +160,11 @@ mod tests {
         );
         let e = wrong("\n\nsegment = \"4 seconds\"\n");
         assert!(e.contains("line 3") && e.contains("500ms"), "{e}");
-        let e = wrong("[[input]]\nname = \"a\"\n");
-        assert!(e.contains("key_hash"), "{e}");
+        let e = wrong("[[input]]\nkey_hash = \"sha256:\"\n");
+        assert!(e.contains("line 2") && e.contains("64 hexa"), "{e}");
+        let e = wrong("[[input]]\nname = \"a\"\nkye_hash = \"\"\n");
+        assert!(e.contains("kye_hash"), "{e}");
+        let e = wrong("[[input]]\nname = \"a\"\nsigning_keys = [\"short\"]\n");
+        assert!(e.contains("line 3") && e.contains("16 characters"), "{e}");
     }
 }

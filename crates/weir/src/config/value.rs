@@ -4,12 +4,15 @@ use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
-use weir_auth::key::KeyHash;
+use weir_auth::key::{KeyHash, Secret};
 use weir_http::forwarded::Field;
 use weir_http::network::Network;
 use weir_http::origin::Origins;
 use weir_media::StreamName;
 use weir_net::Address;
+
+/// Most applications; each is compared once per publish or play request.
+const APPLICATIONS_MAX: usize = 64;
 
 /// A length of time, written with a unit: `500ms`, `4s`, `15m`, `12h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +170,32 @@ impl fmt::Display for Networks {
     }
 }
 
+/// Applications of RTMP addresses (`rtmp://HOST/APPLICATION`), between commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applications(pub Vec<String>);
+
+impl FromStr for Applications {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        for name in &names {
+            // An application obeys the rules of a stream's name: one path segment.
+            StreamName::parse(name).map_err(|e| format!("{name:?} is no application: {e}"))?;
+        }
+        if names.len() > APPLICATIONS_MAX {
+            return Err(format!("more than {APPLICATIONS_MAX} applications"));
+        }
+        Ok(Self(names))
+    }
+}
+
+impl fmt::Display for Applications {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
 /// The field in which trusted proxies name the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForwardedField(pub Field);
@@ -233,6 +262,18 @@ impl FromStr for InputKey {
     }
 }
 
+/// A secret of an `[[input]]`.
+#[derive(Debug, Clone)]
+pub struct InputSecret(pub Secret);
+
+impl FromStr for InputSecret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Secret::parse(text).map(Self).map_err(|e| e.to_string())
+    }
+}
+
 /// Lets serde read a value by its `FromStr`, so that an error carries its line.
 macro_rules! from_text {
     ($($name:ty),+) => {$(
@@ -249,9 +290,11 @@ from_text!(
     LogFormat,
     AccessFormat,
     Networks,
+    Applications,
     ForwardedField,
     InputName,
-    InputKey
+    InputKey,
+    InputSecret
 );
 
 #[cfg(test)]
