@@ -6,6 +6,7 @@ mod common;
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::{check_pattern, join, pair, pattern_bytes, run_with, until};
 use weir_ring::{Config, channel, sleep, spawn, stats};
 
@@ -145,6 +146,56 @@ fn streams_that_do_not_read_cannot_starve_those_that_do() {
         for (mut stream, _peer) in sleepers {
             assert_eq!(&*stream.recv().await.unwrap().unwrap(), b"x");
         }
+    });
+}
+
+#[test]
+fn peers_that_take_no_answer_cannot_starve_those_that_do() {
+    run_with(small(8, 1024), async {
+        let answer = Bytes::from(vec![7; 16 << 20]);
+        let mut greedy = Vec::new();
+        for _ in 0..32 {
+            let (stream, mut peer) = pair();
+            stream.send_and_park([answer.clone()], None, |_, _| ());
+            peer.write_all(b"and another request").unwrap();
+            greedy.push(peer);
+        }
+        sleep(Duration::from_millis(5)).await;
+        let (mut stream, mut peer) = pair();
+        for _ in 0..20 {
+            peer.write_all(b"ping").unwrap();
+            let received = weir_ring::timeout(Duration::from_secs(5), stream.recv()).await;
+            assert_eq!(&*received.expect("starved").unwrap().unwrap(), b"ping");
+        }
+        assert!(stats().recv_spilled > 0);
+    });
+}
+
+#[test]
+fn what_was_put_back_counts_against_the_queue() {
+    let mut config = small(64, 256);
+    config.recv_queue_max = 2;
+    run_with(config, async {
+        let (mut stream, mut peer) = pair();
+        peer.write_all(&[1]).unwrap();
+        let first = stream.recv().await.unwrap().unwrap().into_bytes();
+        stream.unread(first.clone());
+        stream.unread(first);
+        peer.set_nonblocking(true).unwrap();
+        let mut stalled = 0;
+        while stalled < 50 {
+            match peer.write(&[2; 65536]) {
+                Ok(_) => stalled = 0,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => stalled += 1,
+                Err(e) => panic!("{e}"),
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        let mut queued = 0;
+        while let Some(buffer) = stream.try_recv() {
+            queued += buffer.len();
+        }
+        assert!(queued <= (2 + 2 + 33) * 256, "{queued} bytes were queued");
     });
 }
 

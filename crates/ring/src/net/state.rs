@@ -330,8 +330,12 @@ impl Driver {
             return;
         };
         // Nobody reads it now and buffers are short: the data waits on the heap, so that streams
-        // that do not read cannot starve those that do.
-        let idle = stream.waker.is_none() && stream.parked.is_none();
+        // that do not read cannot starve those that do. A parked stream reads when its send is
+        // over, which is up to its peer.
+        let idle = match stream.parked {
+            Some(_) => stream.has(SENDING),
+            None => stream.waker.is_none(),
+        };
         let data = if idle && self.buffers.is_low() {
             self.stats.recv_spilled += 1;
             let copy = self.buffers.copy(id, len);
@@ -341,8 +345,10 @@ impl Driver {
             ReceivedData::Shared { id, len }
         };
         self.push_received(key, data);
+        // What was put back, or came with a stream from elsewhere, counts too: it may be more.
         if let Some(stream) = self.streams.get_mut(key)
-            && stream.queued == self.recv_queue_max
+            && stream.queued >= self.recv_queue_max
+            && !stream.has(CANCELLING)
         {
             self.over.push(key);
         }
