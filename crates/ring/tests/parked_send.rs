@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use common::{join, pair, run, until};
 use weir_ring::fs::File;
+use weir_ring::limits::IOV_MAX;
 use weir_ring::net::{Readiness, TcpStream};
 
 /// What ended the rest of a parked stream.
@@ -124,9 +125,24 @@ fn a_peer_that_goes_is_a_failure() {
         assert_eq!(readiness, Readiness::Failed);
         assert!(stream.recv().await.is_err());
         // A broken stream is told so, and nothing is sent.
-        park(stream, vec!["x".into()], soon(), sender);
+        park(stream, vec!["x".into()], None, sender);
         let (readiness, _) = news.recv().await.unwrap();
-        assert_ne!(readiness, Readiness::Data);
+        assert_eq!(readiness, Readiness::Failed);
+    });
+}
+
+#[test]
+fn what_no_operation_takes_is_a_failure_at_once() {
+    run(async {
+        let (stream, mut peer) = pair();
+        let mut news = News::default();
+        let sender = news.clone();
+        let bufs = vec![Bytes::from_static(b"x"); IOV_MAX + 1];
+        park(stream, bufs, None, sender);
+        let (readiness, stream) = news.recv().await.unwrap();
+        assert_eq!(readiness, Readiness::Failed);
+        drop(stream);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
     });
 }
 

@@ -77,7 +77,8 @@ impl TcpStream {
         };
         stream.waker = None;
         stream.parked = Some(wake);
-        if stream.has_news() && !stream.has(SENDING) {
+        let is_told = stream.has_news() || stream.has(BROKEN);
+        if is_told && !stream.has(SENDING) {
             driver.announce(key);
             return;
         }
