@@ -27,22 +27,22 @@ impl Hot {
         }
     }
 
-    fn hash(file: &Arc<LogFile>, at: u64) -> u64 {
+    fn hash(file: &Arc<LogFile>, at: u64, len: u64) -> u64 {
         // The file's address names it: whoever holds it now is in the page cache just as well, or
-        // is found out a second later.
+        // is found out a second later. The length counts: what is behind a short range may be cold.
         let file = Arc::as_ptr(file) as u64;
-        (file ^ at.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        (file ^ at.rotate_left(32) ^ len.rotate_left(16)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    fn is_known(&self, file: &Arc<LogFile>, at: u64, now: Instant) -> bool {
-        let hash = Self::hash(file, at);
+    fn is_known(&self, file: &Arc<LogFile>, at: u64, len: u64, now: Instant) -> bool {
+        let hash = Self::hash(file, at, len);
         let entries = self.entries.borrow();
         let (of, until) = entries[(hash >> 32) as usize % HOT_ENTRIES];
         of == hash && until.is_some_and(|until| now < until)
     }
 
-    fn note(&self, file: &Arc<LogFile>, at: u64, now: Instant) {
-        let hash = Self::hash(file, at);
+    fn note(&self, file: &Arc<LogFile>, at: u64, len: u64, now: Instant) {
+        let hash = Self::hash(file, at, len);
         let mut entries = self.entries.borrow_mut();
         entries[(hash >> 32) as usize % HOT_ENTRIES] = (hash, Some(now + HOT_WAIT));
     }
@@ -52,12 +52,12 @@ impl Server {
     /// Whether a range can be sent without waiting for the disk, as far as one can tell.
     pub(crate) fn is_hot(&self, log: &Arc<LogFile>, file: &File, at: u64, len: u64) -> bool {
         let now = weir_ring::now();
-        if self.hot().is_known(log, at, now) {
+        if self.hot().is_known(log, at, len, now) {
             return true;
         }
         let resident = file.residency(at, len) == Residency::Resident;
         if resident {
-            self.hot().note(log, at, now);
+            self.hot().note(log, at, len, now);
         }
         resident
     }
@@ -82,7 +82,7 @@ impl Server {
             }
             position += part;
         }
-        self.hot().note(log, at, weir_ring::now());
+        self.hot().note(log, at, len, weir_ring::now());
         Ok(())
     }
 }
@@ -156,12 +156,11 @@ async fn send_file(
 ) -> io::Result<()> {
     while at < end {
         let part = SEND_PIECE_BYTES.min(end - at);
+        // Under TLS too: it would read cold pages through the ring by itself, but as many at once
+        // as there are connections.
+        server.warm(log, file, at, part).await?;
         match stream {
-            Stream::Plain(stream) => {
-                server.warm(log, file, at, part).await?;
-                sendfile(server, stream, file, at, at + part).await?;
-            }
-            // The file is read, and what is cold is read through the ring.
+            Stream::Plain(stream) => sendfile(server, stream, file, at, at + part).await?,
             Stream::Tls(stream) => {
                 let sent = in_time(server, stream.sendfile(file, at, part)).await?;
                 if sent != part {

@@ -48,7 +48,10 @@ pub enum Place {
 
 /// A server on a thread of its own.
 pub struct Running {
+    /// Of the listener with TLS.
     pub address: SocketAddr,
+    /// Of the one in the clear.
+    pub plain: SocketAddr,
     pub counters: Counters,
     pub connections: ConnectionLimits,
     /// Key of the stream's broadcast.
@@ -75,6 +78,8 @@ impl Running {
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let plain_listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let plain = plain_listener.local_addr().unwrap();
         let counters = Counters::new(1);
         let connections = ConnectionLimits::new(1000, 1000);
         let (commands, inbox) = weir_ring::channel(16);
@@ -87,6 +92,7 @@ impl Running {
                 let mut runtime = Runtime::new(Config::default()).expect("io_uring");
                 let parts = Parts {
                     listener,
+                    plain_listener,
                     counters,
                     connections,
                     options,
@@ -98,6 +104,7 @@ impl Running {
         });
         Self {
             address,
+            plain,
             counters,
             connections,
             key: key.recv_timeout(GUARD).unwrap(),
@@ -124,9 +131,14 @@ impl Running {
         self.ask(Command::Drain);
     }
 
-    /// Path of the video segment that was published as the `index`th.
+    /// Media sequence number of the segment that was published as the `index`th.
+    pub fn sequence(&self, index: u64) -> u64 {
+        START.media_sequence + index
+    }
+
+    /// Path of its video.
     pub fn path(&self, index: u64) -> String {
-        format!("/s/{}/1/{}.m4s", self.key, START.media_sequence + index)
+        format!("/s/{}/1/{}.m4s", self.key, self.sequence(index))
     }
 
     /// Its bytes.
@@ -161,6 +173,7 @@ impl Drop for Running {
 
 struct Parts {
     listener: std::net::TcpListener,
+    plain_listener: std::net::TcpListener,
     counters: Counters,
     connections: ConnectionLimits,
     options: Options,
@@ -188,15 +201,16 @@ impl Parts {
         publisher.start(&mut writer);
         publish(&mut publisher, &mut writer, self.segments).await;
         let acceptor = Acceptor::load(&[identity(data)], ALPN).unwrap();
-        let mut listener = TcpListener::from_std(self.listener).unwrap();
-        let accepting = weir_ring::spawn({
+        let listeners = [(self.listener, Some(acceptor)), (self.plain_listener, None)];
+        let accepting = listeners.map(|(listener, acceptor)| {
+            let mut listener = TcpListener::from_std(listener).unwrap();
             let (server, connections) = (server.clone(), self.connections.clone());
-            async move {
+            weir_ring::spawn(async move {
                 while let Ok((stream, peer)) = listener.accept().await {
                     let guard = connections.admit(peer.ip()).unwrap();
-                    server.serve(stream, peer, guard, Some(&acceptor));
+                    server.serve(stream, peer, guard, acceptor.as_ref());
                 }
-            }
+            })
         });
         ready.send(writer.broadcast().key()).unwrap();
         while let Some(command) = inbox.recv().await {
@@ -206,7 +220,9 @@ impl Parts {
             }
             done.send(()).unwrap();
         }
-        accepting.abort();
+        for task in accepting {
+            task.abort();
+        }
         assert_eq!(weir_ring::stats().panics, 0);
     }
 }
@@ -239,13 +255,18 @@ fn identity(directory: &Path) -> Identity {
 
 /// Connects over TLS, with `h2` by ALPN.
 pub fn connect(address: SocketAddr) -> (ClientConnection, TcpStream) {
+    connect_with(address, b"h2")
+}
+
+/// Connects over TLS, with a protocol by ALPN.
+pub fn connect_with(address: SocketAddr, alpn: &[u8]) -> (ClientConnection, TcpStream) {
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone))
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     let name = ServerName::try_from("localhost").unwrap();
     let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
     let mut socket = TcpStream::connect(address).unwrap();
@@ -255,7 +276,7 @@ pub fn connect(address: SocketAddr) -> (ClientConnection, TcpStream) {
     while tls.is_handshaking() {
         tls.complete_io(&mut socket).unwrap();
     }
-    assert_eq!(tls.alpn_protocol(), Some(&b"h2"[..]));
+    assert_eq!(tls.alpn_protocol(), Some(alpn));
     (tls, socket)
 }
 
