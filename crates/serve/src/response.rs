@@ -25,6 +25,9 @@ pub(crate) enum Keep {
     OneSecond,
     /// It is made for this moment: pages.
     Not,
+    /// It is of this request, of who sent it or when: errors, but for what is not there. Kept by a
+    /// cache in front of weir it would answer others (RFC 6585 section 4 forbids it for 429).
+    Never,
 }
 
 impl Keep {
@@ -33,6 +36,7 @@ impl Keep {
             Self::Forever => "public, max-age=31536000, immutable",
             Self::OneSecond => "public, max-age=1",
             Self::Not => "no-cache",
+            Self::Never => "no-store",
         }
     }
 }
@@ -175,7 +179,11 @@ impl Response {
     pub(crate) fn error(status: Status, why: &str) -> Self {
         let text = format!("{} {}: {why}\n", status.code(), status.reason());
         let body = vec![Piece::Memory(text.into())];
-        let mut response = Self::ok("text/plain; charset=utf-8", Keep::OneSecond, body);
+        let keep = match status {
+            Status::NotFound => Keep::OneSecond,
+            _ => Keep::Never,
+        };
+        let mut response = Self::ok("text/plain; charset=utf-8", keep, body);
         response.status = status;
         response
     }
@@ -276,7 +284,7 @@ impl Response {
             self.status,
             Status::PreconditionFailed | Status::RangeNotSatisfiable
         );
-        let keep = if refused { Keep::OneSecond } else { self.keep };
+        let keep = if refused { Keep::Never } else { self.keep };
         head = head.cache_control(keep.as_str());
         if let Some(etag) = &self.etag {
             head = head.etag(etag.as_str()).accept_ranges();
@@ -292,6 +300,10 @@ impl Response {
         }
         if let Some(seconds) = self.retry_after {
             head = head.field("Retry-After", &seconds.to_string());
+        }
+        if self.origins.is_some() {
+            // It decides where there is no origin; see `resolve`.
+            head = head.vary("Referer");
         }
         head.cors_for(match &self.origins {
             Some(origins) => origins.cors(request.and_then(|r| r.headers.first("origin"))),
@@ -418,8 +430,8 @@ mod tests {
         let (head, body) = with("Range: bytes=16-\r\n");
         assert!(head.starts_with("HTTP/1.1 416") && head.contains("bytes */16") && body.is_empty());
         assert!(
-            head.contains("max-age=1\r\n"),
-            "an error is not kept for ever"
+            head.contains("Cache-Control: no-store\r\n"),
+            "an error is kept by nobody"
         );
     }
 
