@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tracing::warn;
 use weir_http::log::{Entry, Line};
-use weir_http::{Parsed, Status, request};
+use weir_http::{Parsed, Status, Version, request};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,7 +112,8 @@ impl WorkerLog {
         }
     }
 
-    /// Notes an answer. `head` is the request's, empty if it was not understood.
+    /// Notes an answer. `head` is the request's, empty if it was not understood. What came over
+    /// HTTP/1.1's port may be a request of HTTP/1.0, which its head says.
     pub(crate) fn note(
         &self,
         head: &[u8],
@@ -135,7 +136,10 @@ impl WorkerLog {
                 method: request.method.as_str(),
                 path: request.path,
                 query: request.query,
-                protocol,
+                protocol: match request.version {
+                    Version::Http10 => "HTTP/1.0",
+                    Version::Http11 => protocol,
+                },
                 host: request.host,
             }),
             status: status.code(),
