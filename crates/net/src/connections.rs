@@ -114,16 +114,46 @@ pub struct ConnectionGuard {
     peer: Peer,
 }
 
+impl ConnectionGuard {
+    /// Counts the connection as one from `address` from now on: that of a proxy, once it has said
+    /// whose connection it passes on.
+    ///
+    /// # Errors
+    /// [`Refused::Address`], which is counted: close the connection.
+    pub fn reassign(&mut self, address: IpAddr) -> Result<(), Refused> {
+        let peer = Peer::from(address);
+        let mut open = self.shared.open();
+        let from_peer = open.per_address.get(&peer).copied().unwrap_or(0);
+        if peer == self.peer {
+            return Ok(());
+        }
+        if from_peer >= self.shared.per_address_max {
+            open.refused += 1;
+            return Err(Refused::Address);
+        }
+        open.per_address.insert(peer, from_peer + 1);
+        open.leave(self.peer);
+        self.peer = peer;
+        Ok(())
+    }
+}
+
+impl Open {
+    fn leave(&mut self, peer: Peer) {
+        if let Some(count) = self.per_address.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&peer);
+            }
+        }
+    }
+}
+
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut open = self.shared.open();
         open.total = open.total.saturating_sub(1);
-        if let Some(count) = open.per_address.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                open.per_address.remove(&self.peer);
-            }
-        }
+        open.leave(self.peer);
     }
 }
 
@@ -148,6 +178,28 @@ mod tests {
         drop(a1);
         assert_eq!(limits.open(), 2);
         assert!(limits.admit(ip("192.0.2.1")).is_ok());
+    }
+
+    #[test]
+    fn a_proxy_says_whose_connection_it_is() {
+        let limits = ConnectionLimits::new(10, 2);
+        let proxy = ip("10.0.0.1");
+        let passed: Vec<_> = (1..=3)
+            .map(|last| {
+                let mut guard = limits.admit(proxy).unwrap();
+                guard.reassign(IpAddr::from([192, 0, 2, last])).unwrap();
+                guard
+            })
+            .collect();
+        let mut greedy = limits.admit(proxy).unwrap();
+        assert_eq!(greedy.reassign(proxy), Ok(()));
+        greedy.reassign(ip("192.0.2.1")).unwrap();
+        let mut refused = limits.admit(proxy).unwrap();
+        assert_eq!(refused.reassign(ip("192.0.2.1")), Err(Refused::Address));
+        assert_eq!((limits.open(), limits.refused()), (5, 1));
+        drop((passed, greedy, refused));
+        assert_eq!(limits.open(), 0);
+        assert!(limits.0.open().per_address.is_empty());
     }
 
     #[test]
