@@ -46,7 +46,9 @@ pub(crate) fn accept(
             false => stream,
             true => match within(deadline, proxy_header(stream)).await {
                 Ok((stream, source)) => {
-                    connection.peer = source.unwrap_or(address);
+                    if let Err(e) = connection.reassign(source.unwrap_or(address)) {
+                        return refuse(Limit::ADDRESS, &io::Error::other(e));
+                    }
                     stream
                 }
                 Err(e) => return refuse(Limit::PROXY, &e),

@@ -24,7 +24,7 @@ use tracing::debug;
 use weir_http::body::Drain;
 use weir_http::limits::HEAD_BYTES_MAX;
 use weir_http::{BodyLength, Parsed, Request, Status, request};
-use weir_net::{ConnectionGuard, Stream};
+use weir_net::{ConnectionGuard, Refused, Stream};
 use weir_ring::Either;
 
 /// What is known of a connection beside its socket.
@@ -32,9 +32,11 @@ pub(crate) struct Connection {
     pub(crate) server: Server,
     /// The peer's address, or what its PROXY header says.
     pub(crate) peer: IpAddr,
+    /// The request at hand was taken of its client's rate already.
+    pub(crate) taken: bool,
     /// The stream that was last asked for.
     watching: Option<Watching>,
-    _guard: ConnectionGuard,
+    guard: ConnectionGuard,
     _open: Open,
 }
 
@@ -44,10 +46,21 @@ impl Connection {
         Self {
             server,
             peer,
+            taken: false,
             watching: None,
-            _guard: guard,
+            guard,
             _open: open,
         }
+    }
+
+    /// A proxy says whose connection it passes on.
+    ///
+    /// # Errors
+    /// That address has as many as it may.
+    pub(crate) fn reassign(&mut self, client: IpAddr) -> Result<(), Refused> {
+        self.guard.reassign(client)?;
+        self.peer = client;
+        Ok(())
     }
 
     /// Parks a connection that has no request.
@@ -137,7 +150,11 @@ async fn serve_one(
     // What is needed of the head after the receive buffer went back.
     let mut kept = None;
     let client = server.client(&request, connection.peer);
-    let resolved = match server.limited(client) {
+    let refusal = match std::mem::take(&mut connection.taken) {
+        true => None,
+        false => server.limited(client),
+    };
+    let resolved = match refusal {
         Some(refusal) => refusal.into(),
         None => server.resolve(&request, Hints::default()),
     };
@@ -292,10 +309,15 @@ impl Server {
                         },
                     }
                 }
-                Resolved::Mux(wanted) => Hints {
-                    no_wait: true,
-                    ts: Some(ts::segment(self, &wanted).await),
-                },
+                Resolved::Mux(wanted) => {
+                    // Who leaves while others are muxed for is muxed for no more.
+                    let permit = weir_ring::select(self.muxing().acquire(), gone.as_mut());
+                    let Either::Left(permit) = permit.await else {
+                        return Err(io::ErrorKind::ConnectionAborted.into());
+                    };
+                    let ts = Some(ts::segment(self, &wanted, permit).await);
+                    Hints { no_wait: true, ts }
+                }
             };
             later = self.resolve(&request, hints);
         }
@@ -366,5 +388,55 @@ pub(crate) async fn linger(stream: Stream) {
             let _ = weir_ring::timeout(LINGER_WAIT, read_over).await;
             stream.close().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::TS_MUXING_MAX;
+    use crate::{Counters, Options};
+    use std::sync::Arc;
+    use weir_media::{Mono, Now, StreamName, Utc};
+    use weir_store::{Library, LibraryConfig, Start};
+
+    #[test]
+    fn who_left_is_not_muxed_for() {
+        let mut runtime = weir_ring::Runtime::new(weir_ring::Config::default()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let now = Now {
+            mono: Mono(0),
+            utc: Utc(0),
+        };
+        runtime.block_on(async {
+            let library = Library::open(LibraryConfig::new(dir.path()), now).unwrap();
+            let start = Start {
+                media_sequence: 1,
+                discontinuity_sequence: 1,
+            };
+            let name = StreamName::parse("cam").unwrap();
+            let writer = library.begin(&name, start, now).unwrap();
+            let broadcast = writer.broadcast().clone();
+            let options = Arc::new(Options::default());
+            let server = Server::new(library, 0, Counters::new(1), options);
+            let mut permits = Vec::new();
+            for _ in 0..TS_MUXING_MAX {
+                permits.push(server.muxing().acquire().await);
+            }
+            let wanted = ts::Wanted {
+                view: broadcast.view(),
+                broadcast,
+                media_sequence: 1,
+            };
+            let head = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+            let gone = std::future::ready(());
+            let answer = server.answer(head, Resolved::Mux(wanted), true, gone);
+            let answer = weir_ring::timeout(LINGER_WAIT, answer).await;
+            let refused = answer.expect("nobody waits for it").err();
+            assert_eq!(
+                refused.map(|e| e.kind()),
+                Some(io::ErrorKind::ConnectionAborted)
+            );
+        });
     }
 }

@@ -16,6 +16,7 @@ use tracing::debug;
 use weir_http::{BodyLength, Parsed, request};
 use weir_net::Stream;
 use weir_net::stream::Received;
+use weir_ring::limits::IOV_MAX;
 use weir_ring::net::{Readiness, TcpStream};
 
 /// A parked connection has news.
@@ -70,7 +71,10 @@ fn answer(connection: &mut Connection, received: &[u8]) -> Option<(Outgoing, Ins
         Some(refusal) => refusal,
         None => match server.resolve(&request, Hints::default()) {
             Resolved::Answer(response) => response,
-            Resolved::Wait(_) | Resolved::Mux(_) => return None,
+            Resolved::Wait(_) | Resolved::Mux(_) => {
+                connection.taken = true;
+                return None;
+            }
         },
     };
     let outgoing = server.finish(response, Some(&request), true);
@@ -93,7 +97,10 @@ fn leave(mut connection: Connection, stream: TcpStream, mut outgoing: Outgoing, 
     let in_memory = |piece: &Piece| matches!(piece, Piece::Memory(_));
     if matches!(outgoing.body[..], [Piece::File { .. }]) {
         leave_file(connection, stream, outgoing);
-    } else if outgoing.body_len() <= QUICK_BYTES_MAX && outgoing.body.iter().all(in_memory) {
+    } else if outgoing.body_len() <= QUICK_BYTES_MAX
+        && outgoing.body.len() < IOV_MAX
+        && outgoing.body.iter().all(in_memory)
+    {
         let body = std::mem::take(&mut outgoing.body);
         let body = body.into_iter().filter_map(Piece::into_memory);
         let bufs = std::iter::once(outgoing.head).chain(body);

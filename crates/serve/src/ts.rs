@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use weir_media::{CodecConfig, Sample, TrackKind};
 use weir_mp4::{Parsed, parse_fragment};
+use weir_ring::Permit;
 use weir_store::{Body, Broadcast, Piece, Segment, View};
 
 /// A TS segment that is to be muxed.
@@ -28,10 +29,13 @@ struct Part {
     bytes: Bytes,
 }
 
-/// Muxes the segment, or takes it from the cache.
-pub(crate) async fn segment(server: &Server, wanted: &Wanted) -> Result<Bytes, Failure> {
+/// Muxes the segment, or takes it from the cache. `_permit` is one of [`Server::muxing`].
+pub(crate) async fn segment(
+    server: &Server,
+    wanted: &Wanted,
+    _permit: Permit,
+) -> Result<Bytes, Failure> {
     let key = (wanted.broadcast.id(), wanted.media_sequence);
-    let _permit = server.muxing().acquire().await;
     // Another request may have muxed it while this one waited for its turn.
     if let Some(muxed) = server.ts_cache().borrow_mut().get(&key) {
         return Ok(muxed);

@@ -427,6 +427,34 @@ fn limits_refuse_and_are_counted() {
 }
 
 #[test]
+fn behind_a_proxy_each_client_has_its_own_connections() {
+    let args = [
+        "--trusted-proxies",
+        "127.0.0.0/8",
+        "--proxy-protocol",
+        "--connections-per-address-max",
+        "2",
+        "--workers",
+        "1",
+    ];
+    let weir = Weir::start(&args);
+    let answer = |client: &str| {
+        let mut socket = TcpStream::connect(weir.http).unwrap();
+        let head =
+            format!("PROXY TCP4 {client} 192.0.2.1 1000 80\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let _ = socket.write_all(head.as_bytes());
+        let mut status = [0; 12];
+        let got = socket.read_exact(&mut status).is_ok();
+        (got && status == *b"HTTP/1.1 404", socket)
+    };
+    let clients = ["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.3"];
+    let kept: Vec<_> = clients.iter().map(|client| answer(client)).collect();
+    assert!(kept.iter().all(|(answered, _)| *answered));
+    assert!(!answer("203.0.113.3").0, "its third");
+    assert!(answer("203.0.113.1").0, "its second");
+}
+
+#[test]
 fn rude_peers_leave_nothing_behind() {
     let mut weir = Weir::start(&QUICK);
     let path = recorded(&weir, "show")[0].clone();
