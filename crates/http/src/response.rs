@@ -15,9 +15,9 @@ const CORS: &str = "Access-Control-Allow-Origin: *\r\n\
 
 /// What follows the origin's name when only that one may read the answer, and what is left
 /// of it when none may.
-const CORS_ONLY: &str = "\r\nVary: Origin\r\n\
+const CORS_ONLY: &str = "\r\nVary: Origin, Referer\r\n\
     Access-Control-Expose-Headers: Content-Length, Content-Range, Date, Age, ETag\r\n";
-const CORS_CLOSED: &str = "Vary: Origin\r\n";
+const CORS_CLOSED: &str = "Vary: Origin, Referer\r\n";
 
 /// The answer to a preflight. The wildcard covers neither `Authorization` nor old browsers,
 /// so what players and WHIP clients send is listed. A day is more than any browser keeps it.
@@ -96,8 +96,8 @@ impl<'b, B: BufMut> Head<'b, B> {
         self.raw(CORS)
     }
 
-    /// As [`Head::cors`], for a stream whose sites may be restricted, which puts `Vary: Origin`
-    /// into every answer. [`Head::vary`] may name other fields in a line of its own.
+    /// As [`Head::cors`], for a stream whose sites may be restricted, which puts `Vary: Origin,
+    /// Referer` into every answer: where there is no origin, the referrer decides. [`Head::vary`] may name other fields in a line of its own.
     pub fn cors_for(self, cors: Cors<'_>) -> Self {
         match cors {
             Cors::Any => self.raw(CORS),

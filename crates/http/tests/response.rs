@@ -55,9 +55,11 @@ fn tells_browsers_which_sites_may_read() {
         ),
         (
             Cors::Only("https://a.example"),
-            format!("Access-Control-Allow-Origin: https://a.example\r\nVary: Origin\r\n{EXPOSED}"),
+            format!(
+                "Access-Control-Allow-Origin: https://a.example\r\nVary: Origin, Referer\r\n{EXPOSED}"
+            ),
         ),
-        (Cors::Closed, "Vary: Origin\r\n".to_owned()),
+        (Cors::Closed, "Vary: Origin, Referer\r\n".to_owned()),
     ] {
         for status in [Status::Ok, Status::NotModified, Status::NotFound] {
             let mut out = Vec::new();

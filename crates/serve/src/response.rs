@@ -301,10 +301,6 @@ impl Response {
         if let Some(seconds) = self.retry_after {
             head = head.field("Retry-After", &seconds.to_string());
         }
-        if self.origins.is_some() {
-            // It decides where there is no origin; see `resolve`.
-            head = head.vary("Referer");
-        }
         head.cors_for(match &self.origins {
             Some(origins) => origins.cors(request.and_then(|r| r.headers.first("origin"))),
             None => Cors::Any,

@@ -305,7 +305,7 @@ fn a_restricted_stream_is_for_its_sites() {
         allowed.header("access-control-allow-origin"),
         "https://ok.test"
     );
-    assert_eq!(allowed.header("vary"), "Origin");
+    assert_eq!(allowed.header("vary"), "Origin, Referer");
     assert_eq!(ask(&[]).status, 404, "a native player");
     let own = format!("http://{}/show/watch", weir.http);
     assert_eq!(ask(&[("Referer", &own)]).status, 404, "our own page");
