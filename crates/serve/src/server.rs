@@ -29,7 +29,7 @@ use weir_media::{Mono, StreamName};
 use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, RateLimit};
 use weir_ring::net::TcpStream;
-use weir_ring::{Permits, Receiver};
+use weir_ring::{Notify, Permits, Receiver};
 use weir_store::{BroadcastId, Library, LogFile};
 
 /// A playlist of a broadcast: multivariant (of CMAF or TS), or of media.
@@ -87,9 +87,11 @@ struct Inner {
     /// Where heads are written.
     arena: RefCell<BytesMut>,
     date: Cell<(u64, HttpDate)>,
-    /// Connections that are not parked.
+    /// Connections that a drain waits for.
     busy: Cell<usize>,
     stopping: Cell<bool>,
+    /// Tells HTTP/2 connections at rest that the server stops.
+    stop: Notify,
 }
 
 impl Server {
@@ -128,6 +130,7 @@ impl Server {
             date: Cell::new((0, HttpDate::from_unix(0))),
             busy: Cell::new(0),
             stopping: Cell::new(false),
+            stop: Notify::new(),
         };
         Self {
             inner: Rc::new(inner),
@@ -202,10 +205,11 @@ impl Server {
         response.finish(request, &self.date(), keep_alive, arena)
     }
 
-    /// From now on answers end their connections; waits until those under way are sent, at
-    /// most [`DRAIN_WAIT`].
+    /// From now on answers end their connections, and HTTP/2 connections are told to go; waits
+    /// until what is under way is sent, at most [`DRAIN_WAIT`].
     pub async fn drain(&self) {
         self.inner.stopping.set(true);
+        self.inner.stop.notify_all();
         let sent = async {
             while self.inner.busy.get() > 0 || sending() {
                 weir_ring::sleep(DRAIN_TICK).await;
@@ -223,10 +227,16 @@ impl Server {
         Open(self.inner.clone())
     }
 
-    /// Counts a connection as busy with a request while the guard lives.
+    /// Has a drain wait for a connection while the guard lives: it serves a request, or speaks
+    /// HTTP/2.
     pub(crate) fn busy(&self) -> Busy {
         self.inner.busy.set(self.inner.busy.get() + 1);
         Busy(self.inner.clone())
+    }
+
+    /// Completes when the server stops, unless it did so before this was called.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + use<> {
+        self.inner.stop.notified()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -300,7 +310,7 @@ impl Server {
     }
 }
 
-/// A connection that serves a request.
+/// A connection that a drain waits for.
 pub(crate) struct Busy(Rc<Inner>);
 
 impl Drop for Busy {

@@ -232,6 +232,34 @@ fn a_drain_lets_open_streams_end_and_takes_no_more() {
 }
 
 #[test]
+fn a_drain_says_goodbye_to_connections_at_rest() {
+    let server = Running::start(1, 300);
+    run(async {
+        let mut open_connections = Vec::new();
+        for asks in [0, 1, 3] {
+            let (sender, connection) = open(server.address, &Builder::new()).await;
+            for _ in 0..asks {
+                let answer = ask(&sender, get(&server.path(0))).await.unwrap();
+                assert_eq!(answer.status, 200);
+            }
+            open_connections.push((sender, connection));
+        }
+        let draining = tokio::task::spawn_blocking(move || {
+            server.drain();
+            assert_eq!(server.connections.open(), 0, "the drain waits for them");
+            server
+        });
+        for (sender, connection) in open_connections {
+            connection.await.unwrap().unwrap();
+            let refused = ask(&sender, get("/")).await.err().unwrap();
+            assert!(refused.is_go_away() && refused.is_remote(), "{refused}");
+            assert_eq!(refused.reason(), Some(h2::Reason::NO_ERROR));
+        }
+        draining.await.unwrap().wait_for_nobody();
+    });
+}
+
+#[test]
 fn requests_stand_in_the_access_log_and_in_the_rate() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.log");

@@ -63,26 +63,36 @@ pub(crate) async fn serve(connection: Connection, stream: Stream) {
 
 async fn serve_within(connection: Connection, mut stream: Stream, waits: Waits) {
     let peer = connection.peer;
-    match run(connection, &mut stream, waits).await {
+    let mut busy = None;
+    match run(connection, &mut stream, waits, &mut busy).await {
         Ok(()) => linger(stream).await,
         Err(e) => debug!(%peer, "HTTP/2 connection ends: {e}"),
     }
 }
 
-async fn run(connection: Connection, stream: &mut Stream, waits: Waits) -> io::Result<()> {
+/// `busy` is set once HTTP/2 is spoken: a drain says goodbye to those that rest too, so that it
+/// waits for all.
+async fn run(
+    connection: Connection,
+    stream: &mut Stream,
+    waits: Waits,
+    busy: &mut Option<Busy>,
+) -> io::Result<()> {
     let server = connection.server.clone();
     let pipe = Pipe::default();
     let Some(machine) = preface(&server, stream, &pipe).await? else {
         return Ok(());
     };
+    *busy = Some(server.busy());
     let mut session = Session::new(connection, pipe.clone(), machine);
     let mut pace = Pace::new(waits);
+    let mut stopped = std::pin::pin!(server.stopped());
     loop {
         if server.is_stopping() && pace.stop() {
             session.end_gracefully();
         }
         session.proceed();
-        pace.note(&server, &mut session);
+        pace.note(&mut session);
         if let Some(output) = pipe.take_output() {
             send(&server, stream, output, waits).await?;
             if !pipe.is_unread()
@@ -97,13 +107,20 @@ async fn run(connection: Connection, stream: &mut Stream, waits: Waits) -> io::R
         }
         let wait = pace.deadline.saturating_duration_since(Instant::now());
         let news = session.news.clone();
-        let event = weir_ring::select(stream.recv(), news.arrived());
+        let is_ending = pace.is_ending;
+        let stop = async {
+            match is_ending {
+                true => std::future::pending().await,
+                false => stopped.as_mut().await,
+            }
+        };
+        let event = weir_ring::select(stream.recv(), weir_ring::select(news.arrived(), stop));
         match weir_ring::timeout(wait, event).await {
             Ok(Either::Left(received)) => {
                 weir_ring::hurry();
                 pipe.receive(received?);
             }
-            Ok(Either::Right(())) => {}
+            Ok(Either::Right(_)) => {}
             // Even its end does not end it.
             Err(_) if pace.is_ended => return Ok(()),
             Err(_) => {
@@ -181,8 +198,8 @@ struct Pace {
     deadline: Instant,
     /// Bytes of bodies since the deadline was set; an answer's end counts as a chunk.
     progress: u64,
-    /// Present while streams are open: a drain waits for them.
-    busy: Option<Busy>,
+    /// Streams are open.
+    is_busy: bool,
     /// No more streams are taken.
     is_ending: bool,
     /// The last was said.
@@ -195,15 +212,19 @@ impl Pace {
             waits,
             deadline: Instant::now() + waits.idle,
             progress: 0,
-            busy: None,
+            is_busy: false,
             is_ending: false,
             is_ended: false,
         }
     }
 
-    /// The server stops: true when that is news.
+    /// The server stops: true when that is news. A peer that rests has a moment to take it.
     fn stop(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_ending, true)
+        let is_news = !std::mem::replace(&mut self.is_ending, true);
+        if is_news && !self.is_busy {
+            self.deadline = weir_ring::now() + LINGER_WAIT;
+        }
+        is_news
     }
 
     /// The last was said; the peer has a moment to take it.
@@ -213,18 +234,17 @@ impl Pace {
         self.deadline = weir_ring::now() + LINGER_WAIT;
     }
 
-    fn note(&mut self, server: &Server, session: &mut Session) {
+    fn note(&mut self, session: &mut Session) {
         let now = weir_ring::now();
         let progress = session.take_progress();
         self.progress += progress;
-        match (session.is_busy(), self.busy.is_some()) {
+        let was_busy = std::mem::replace(&mut self.is_busy, session.is_busy());
+        match (self.is_busy, was_busy) {
             (true, false) => {
-                self.busy = Some(server.busy());
                 self.deadline = now + self.waits.progress;
                 self.progress = 0;
             }
             (false, true) => {
-                self.busy = None;
                 self.deadline = now
                     + match self.is_ending {
                         true => LINGER_WAIT,
