@@ -90,6 +90,7 @@ fn write_multivariant(read: &MultivariantRead<'_>) {
         resolution: v.resolution,
         frame_rate: v.frame_rate,
         audio_group: owned(v.audio_group),
+        ..Variant::default()
     });
     let audio = read.renditions.iter().map(|r| Rendition {
         group_id: r.group_id.to_owned(),

@@ -79,9 +79,16 @@ pub const QUEUE_BYTES_MAX: usize = 16 << 20;
 /// Largest coded frame, in bytes: RTMP cannot carry more. Larger ones are dropped.
 pub const FRAME_BYTES_MAX: usize = (16 << 20) - 1;
 
-/// Largest audio frame, in bytes: what ADTS has room for in its 13 bits of length, so that every
+/// Largest AAC frame, in bytes: what ADTS has room for in its 13 bits of length, so that every
 /// segment can be seen as MPEG-TS. AAC allows 6,144 bits for each of at most 8 channels.
-pub const AUDIO_FRAME_BYTES_MAX: usize = 0x1fff - 7;
+pub const AAC_FRAME_BYTES_MAX: usize = 0x1fff - 7;
+
+/// Largest frame of another audio codec, in bytes: 256 KiB. FLAC is the largest: 4,608 samples of
+/// 24 bits on 8 channels are 108 KiB without compression.
+pub const AUDIO_FRAME_BYTES_MAX: usize = 256 << 10;
+
+/// Length of an audio frame of which nobody tells how long it is, in ticks: that of AAC.
+pub const GRID_DEFAULT: u32 = 1024;
 
 /// Bytes after which a chunk is closed: 8 MiB, which is 500 ms at 134 Mbit/s.
 pub const CHUNK_BYTES_MAX: usize = 8 << 20;

@@ -17,6 +17,8 @@ use weir_media::{Frame, Mono, Now, SampleFlags};
 pub(crate) struct Arrived {
     pub frame: Frame,
     pub flags: SampleFlags,
+    /// How long an audio frame says it is, in ticks of its track.
+    pub samples: Option<u32>,
     pub now: Now,
     /// Decoding time as sent, in ticks of 1/90,000 s.
     pub sent_90k: i64,

@@ -2,8 +2,9 @@
 
 use crate::config::{Announced, Origin, Resume, StreamConfig};
 use crate::limits::{
-    ABSENCE_US_MAX, AUDIO_FRAME_BYTES_MAX, AUDIO_RATE_MAX, AUDIO_RATE_MIN, COMPOSITION_MAX_90K,
-    FRAME_BYTES_MAX, SENT_TIME_MAX, STEP_MAX_90K, STREAM_TIMESCALE, TIME_ORIGIN_90K,
+    AAC_FRAME_BYTES_MAX, ABSENCE_US_MAX, AUDIO_FRAME_BYTES_MAX, AUDIO_RATE_MAX, AUDIO_RATE_MIN,
+    COMPOSITION_MAX_90K, FRAME_BYTES_MAX, SENT_TIME_MAX, STEP_MAX_90K, STREAM_TIMESCALE,
+    TIME_ORIGIN_90K,
 };
 use crate::output::{Counters, Event, Output};
 use crate::pending::{Arrived, Pending};
@@ -13,7 +14,7 @@ use crate::time::{AUDIO, Time, VIDEO, index};
 use crate::timeline::{JoinedKind, Placed, Timeline};
 use crate::track::{Queued, grid};
 use weir_media::time::rescale;
-use weir_media::{CodecConfig, Frame, Mono, Now, SampleFlags, TrackId, TrackKind, Utc, avc};
+use weir_media::{CodecConfig, Frame, Mono, Now, TrackId, TrackKind, Utc};
 
 /// One live stream over its publish sessions.
 ///
@@ -203,16 +204,13 @@ impl Stream {
         let in_range = |t: i64| (-SENT_TIME_MAX..=SENT_TIME_MAX).contains(&t);
         let bytes_max = match frame.kind {
             TrackKind::Video => FRAME_BYTES_MAX,
+            TrackKind::Audio if matches!(config, CodecConfig::Aac(_)) => AAC_FRAME_BYTES_MAX,
             TrackKind::Audio => AUDIO_FRAME_BYTES_MAX,
         };
-        let fits = frame.payload.len() <= bytes_max;
-        let flags = match config {
-            _ if !fits || !in_range(frame.dts) || !in_range(frame.pts) => None,
-            CodecConfig::H264(_) => avc::inspect(&frame.payload, 4)
-                .ok()
-                .filter(|unit| unit.slices)
-                .map(|unit| unit.sample_flags(frame.key)),
-            _ => Some(SampleFlags::KEY),
+        let fits = frame.payload.len() <= bytes_max && in_range(frame.dts) && in_range(frame.pts);
+        let flags = match fits {
+            true => config.sample_flags(&frame.payload, frame.key).ok(),
+            false => None,
         };
         let Some(flags) = flags else {
             self.segmenter.sink.counters.malformed += 1;
@@ -224,9 +222,14 @@ impl Stream {
             self.segmenter.sink.event(Event::NoKeyframe { seconds });
         }
         let sent_90k = rescale(frame.dts, config.timescale(), STREAM_TIMESCALE);
+        let samples = match frame.kind {
+            TrackKind::Video => None,
+            TrackKind::Audio => config.samples_of(&frame.payload),
+        };
         Some(Arrived {
             frame,
             flags,
+            samples,
             now,
             sent_90k,
         })
@@ -332,9 +335,13 @@ impl Stream {
             sink.counters.before_keyframe += 1;
             return;
         }
-        let placed = self
-            .timeline
-            .place(slot, arrived.frame.dts, now.mono, &mut sink.counters);
+        let placed = self.timeline.place(
+            slot,
+            arrived.frame.dts,
+            arrived.samples,
+            now.mono,
+            &mut sink.counters,
+        );
         let Some(placed) = placed else {
             sink.dropped(1);
             return;
@@ -425,6 +432,7 @@ fn queued(arrived: Arrived, dts: i64, scale: u32, counters: &mut Counters) -> Qu
         dts,
         composition_offset: i32::try_from(offset).unwrap_or(0),
         flags: arrived.flags,
+        samples: arrived.samples,
         payload: frame.payload,
         received_at: frame.received_at,
     }

@@ -86,6 +86,14 @@ impl Clock {
         rescale(ticks, self.scale, STREAM_TIMESCALE)
     }
 
+    /// The last frame was this long: the next belongs behind it.
+    fn set_grid(&mut self, samples: Option<u32>) {
+        if let (Some(grid), Some(samples)) = (&mut self.grid, samples) {
+            *grid = i64::from(samples);
+            self.nominal = *grid;
+        }
+    }
+
     /// Where a frame goes that cannot go where it wants.
     fn next_place(&self, head_90k: i64) -> i64 {
         let head = || rescale(head_90k, STREAM_TIMESCALE, self.scale);
@@ -217,12 +225,13 @@ impl Timeline {
         self.clocks[track] = Some(clock);
     }
 
-    /// Finds the place of a frame sent as `sent`, in ticks of its track; `None` if the track
-    /// is not known.
+    /// Finds the place of a frame sent as `sent`, in ticks of its track, of `samples` if it is
+    /// audio and says so; `None` if the track is not known.
     pub(crate) fn place(
         &mut self,
         track: usize,
         sent: i64,
+        samples: Option<u32>,
         now: Mono,
         counters: &mut Counters,
     ) -> Option<Placed> {
@@ -232,9 +241,10 @@ impl Timeline {
         let clock = self.clocks[track].as_mut()?;
         clock.seen = now;
         if !believed {
-            return self.suspect(track, sent, now, counters);
+            return self.suspect(track, (sent, samples), now, counters);
         }
         let dts = clock.accept(wanted, counters);
+        clock.set_grid(samples);
         let dts_90k = clock.to_90k(dts);
         if self.candidate.agree[track] > 0 {
             // A lone stray: its neighbours are where they belong.
@@ -280,7 +290,7 @@ impl Timeline {
     fn suspect(
         &mut self,
         track: usize,
-        sent: i64,
+        (sent, samples): (i64, Option<u32>),
         now: Mono,
         counters: &mut Counters,
     ) -> Option<Placed> {
@@ -290,6 +300,7 @@ impl Timeline {
         let dts = clock.next_place(head);
         let from_90k = clock.to_90k(dts).saturating_sub(clock.offset_90k);
         clock.previous = Some(dts);
+        clock.set_grid(samples);
         counters.repaired += 1;
         self.candidate.note(track, sent_90k);
         let kind = self.verdict(track, now)?;

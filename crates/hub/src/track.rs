@@ -1,7 +1,8 @@
 //! One track: its queue, its open chunk and its open segment.
 
 use crate::limits::{
-    CHUNK_BYTES_MAX, CHUNK_FRAMES_MAX, STREAM_TIMESCALE, TARGET_ROUNDING_90K, TARGET_SECONDS_MAX,
+    CHUNK_BYTES_MAX, CHUNK_FRAMES_MAX, GRID_DEFAULT, STREAM_TIMESCALE, TARGET_ROUNDING_90K,
+    TARGET_SECONDS_MAX,
 };
 use crate::output::{Counters, Event, Output};
 use crate::time::Time;
@@ -39,6 +40,8 @@ pub(crate) struct Queued {
     pub dts: i64,
     pub composition_offset: i32,
     pub flags: SampleFlags,
+    /// How long an audio frame says it is, in ticks of the track.
+    pub samples: Option<u32>,
     pub payload: Bytes,
     pub received_at: Mono,
 }
@@ -123,6 +126,7 @@ pub(crate) struct Track {
     fresh: bool,
     /// The shorter of the last two durations: one long pause does not make it long.
     typical: i64,
+    grid: Option<u32>,
     last_duration: i64,
     chunk: Chunk,
     part: i64,
@@ -152,6 +156,7 @@ impl Track {
             end: 0,
             fresh: true,
             typical: 0,
+            grid: None,
             last_duration: 0,
             chunk: Chunk::default(),
             part: 0,
@@ -166,9 +171,9 @@ impl Track {
         self.config.timescale()
     }
 
-    /// Duration of an audio frame in ticks; none for video.
+    /// Duration of the newest audio frame in ticks; none for video.
     pub(crate) fn grid(&self) -> Option<u32> {
-        grid(&self.config)
+        self.grid
     }
 
     pub(crate) fn time(&self, ticks: i64) -> Time {
@@ -199,7 +204,8 @@ impl Track {
     fn measure(&mut self, part_us: i64) {
         let scale = self.scale();
         self.part = part_us.saturating_mul(i64::from(scale)) / 1_000_000;
-        self.typical = self.grid().map_or(i64::from(scale / 30), i64::from);
+        self.grid = grid(&self.config);
+        self.typical = self.grid.map_or(i64::from(scale / 30), i64::from);
         self.last_duration = self.typical;
     }
 
@@ -223,6 +229,10 @@ impl Track {
     }
 
     pub(crate) fn push(&mut self, frame: Queued) {
+        if let (Some(grid), Some(samples)) = (&mut self.grid, frame.samples) {
+            *grid = samples;
+            self.typical = i64::from(samples);
+        }
         self.queue_bytes += frame.payload.len();
         self.queue.push_back(frame);
     }
@@ -457,8 +467,8 @@ impl Track {
 
 /// Duration of an audio frame in ticks; none for video.
 pub(crate) fn grid(config: &CodecConfig) -> Option<u32> {
-    match config {
-        CodecConfig::Aac(aac) => Some(aac.frame_samples),
-        _ => None,
+    match config.kind() {
+        TrackKind::Video => None,
+        TrackKind::Audio => config.frame_samples().or(Some(GRID_DEFAULT)),
     }
 }

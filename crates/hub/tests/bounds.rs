@@ -6,7 +6,7 @@ mod common;
 use bytes::Bytes;
 use common::{BOTH, SECOND, Scene, VIDEO, aac, h264, now_at};
 use weir_hub::limits::{
-    AUDIO_FRAME_BYTES_MAX, CHUNK_BYTES_MAX, FRAME_BYTES_MAX, PENDING_BYTES_MAX, QUEUE_BYTES_MAX,
+    AAC_FRAME_BYTES_MAX, CHUNK_BYTES_MAX, FRAME_BYTES_MAX, PENDING_BYTES_MAX, QUEUE_BYTES_MAX,
     SEGMENT_BYTES_MAX,
 };
 use weir_hub::{Event, Origin, Output, Stream, StreamConfig};
@@ -97,12 +97,12 @@ fn the_wait_for_tracks_is_bounded_in_bytes() {
 fn the_wait_for_video_is_bounded_in_bytes() {
     let (key, sound) = (
         large(100, true),
-        Bytes::from(vec![0u8; AUDIO_FRAME_BYTES_MAX]),
+        Bytes::from(vec![0u8; AAC_FRAME_BYTES_MAX]),
     );
     let mut scene = Scene::new();
     scene.publish(BOTH, &[h264(), aac(48_000)]);
     scene.stream.handle_frame(video(0, &key), scene.now());
-    let fit = QUEUE_BYTES_MAX / AUDIO_FRAME_BYTES_MAX;
+    let fit = QUEUE_BYTES_MAX / AAC_FRAME_BYTES_MAX;
     for tick in 0..=2 * fit as i64 {
         let mut frame = audio(0, &sound);
         (frame.dts, frame.pts) = (tick, tick);
@@ -119,10 +119,10 @@ fn frames_above_the_limit_are_dropped() {
     let payload = large(FRAME_BYTES_MAX + 1, true);
     scene.stream.handle_frame(video(0, &payload), scene.now());
     assert_eq!((scene.stats().malformed, scene.stats().dropped), (1, 1));
-    let payload = payload.slice(..AUDIO_FRAME_BYTES_MAX + 1);
+    let payload = payload.slice(..AAC_FRAME_BYTES_MAX + 1);
     scene.stream.handle_frame(audio(0, &payload), scene.now());
     assert_eq!(scene.stats().dropped, 2);
-    let payload = payload.slice(..AUDIO_FRAME_BYTES_MAX);
+    let payload = payload.slice(..AAC_FRAME_BYTES_MAX);
     scene.stream.handle_frame(audio(0, &payload), scene.now());
     assert_eq!(scene.stats().dropped, 2);
 }

@@ -6,6 +6,7 @@
 use crate::error::Error;
 use crate::text::{all_or_nothing, put_decimal, put_quoted, put_uri_line};
 use std::fmt::Write;
+use weir_media::picture::VideoRange;
 
 /// A multivariant playlist. Fields may be added: end literals with `..Default::default()`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -34,6 +35,8 @@ pub struct Variant {
     pub resolution: Option<(u32, u32)>,
     /// Highest frame rate, in frames per second; positive.
     pub frame_rate: Option<f64>,
+    /// `VIDEO-RANGE`; written unless it is SDR, which its absence means.
+    pub video_range: VideoRange,
     /// `GROUP-ID` of its audio renditions.
     pub audio_group: Option<String>,
 }
@@ -156,6 +159,11 @@ impl Variant {
             // Writing to a String cannot fail.
             let _ = write!(out, ",FRAME-RATE={rate:.3}");
         }
+        out.push_str(match self.video_range {
+            VideoRange::Sdr => "",
+            VideoRange::Hlg => ",VIDEO-RANGE=HLG",
+            VideoRange::Pq => ",VIDEO-RANGE=PQ",
+        });
         if let Some(group) = &self.audio_group {
             out.push(',');
             put_quoted(out, "AUDIO", group)?;

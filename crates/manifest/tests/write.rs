@@ -188,6 +188,7 @@ fn ladder() -> Multivariant {
                 resolution: Some((1920, 1080)),
                 frame_rate: Some(30_000.0 / 1001.0),
                 audio_group: Some("audio".into()),
+                ..Variant::default()
             },
             Variant {
                 uri: "b/live/3.m3u8".into(),

@@ -93,6 +93,14 @@ impl Av1Config {
         &self.record[HEAD_BYTES..]
     }
 
+    /// Content of the sequence header OBU.
+    #[must_use]
+    pub fn sequence_header(&self) -> &[u8] {
+        // `parse` found one.
+        let found = sequence_header(self.config_obus()).ok().flatten();
+        found.map_or(&[], |(data, _)| data)
+    }
+
     /// RFC 6381 codec string (AV1 binding §5), such as `av01.0.04M.08`; with the colour where
     /// it is not the one that is meant by default.
     #[must_use]

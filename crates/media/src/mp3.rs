@@ -41,13 +41,26 @@ impl Mp3Config {
             _ => 2,
         };
         // What changes from frame to frame is left out.
-        let record = [0xff, h[1] | 1, h[2] & 0x0c, h[3] & 0xc0];
+        let is_mono = h[3] >> 6 == 3;
+        let mode = if is_mono { 0xc0 } else { 0 };
+        let record = [0xff, h[1] | 1, h[2] & 0x0c, mode];
         Ok(Self {
             record: Bytes::copy_from_slice(&record),
             sample_rate: rate >> halvings,
-            channels: if h[3] >> 6 == 3 { 1 } else { 2 },
+            channels: if is_mono { 1 } else { 2 },
             frame_samples: if version == 3 { 1152 } else { 576 },
         })
+    }
+
+    /// A track of which only rate and channels are known, as files tell; `None` at a rate that
+    /// MP3 does not have.
+    #[must_use]
+    pub fn described(sample_rate: u32, channels: u32) -> Option<Self> {
+        let mode = if channels == 1 { 0xc0 } else { 0 };
+        let versions = [0xfb, 0xf3, 0xe3].into_iter();
+        let headers = versions.flat_map(|v| [0, 4, 8].map(|rate| [0xff, v, rate, mode]));
+        let found = headers.filter_map(|h| Self::of_frame(&h).ok());
+        found.into_iter().find(|c| c.sample_rate == sample_rate)
     }
 
     /// A frame header without what changes from frame to frame.
@@ -88,6 +101,8 @@ mod tests {
         assert_eq!(Mp3Config::of_frame(c.record()).unwrap(), c);
         // Another bit rate and padding are no change.
         assert_eq!(Mp3Config::of_frame(&[0xff, 0xfb, 0xb2, 0x64]).unwrap(), c);
+        assert_eq!(Mp3Config::described(44_100, 2).as_ref(), Some(&c));
+        assert_eq!(Mp3Config::described(44_000, 2), None);
         let low = Mp3Config::of_frame(&[0xff, 0xf3, 0x88, 0xc4]).unwrap();
         assert_eq!(
             (low.sample_rate, low.channels, low.frame_samples),

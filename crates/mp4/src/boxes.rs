@@ -1,7 +1,7 @@
 //! One file per box; each holds what is written of it and what is read of it.
 
 pub(crate) mod audio;
-pub(crate) mod avc1;
+pub(crate) mod colour;
 pub(crate) mod ctts;
 pub(crate) mod elst;
 pub(crate) mod esds;
@@ -9,7 +9,6 @@ pub(crate) mod ftyp;
 pub(crate) mod hdlr;
 pub(crate) mod mdhd;
 pub(crate) mod mfhd;
-pub(crate) mod mp4a;
 pub(crate) mod mvhd;
 pub(crate) mod run_length;
 pub(crate) mod sample_flags;

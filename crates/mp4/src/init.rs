@@ -13,14 +13,16 @@
 //! │        ├─ vmhd, smhd
 //! │        ├─ dinf/dref/url
 //! │        └─ stbl
-//! │           ├─ stsd     avc1/avcC+pasp, mp4a/esds
+//! │           ├─ stsd     avc1/avcC hvc1/hvcC av01/av1C vp09/vpcC, +pasp colr mdcv clli
+//! │           │           mp4a/esds Opus/dOps fLaC/dfLa ac-3/dac3 ec-3/dec3
 //! │           └─ stts stsc stsz stco (empty)
 //! └─ mvex/trex
 //! ```
 //!
 //! There is no edit list: live players do not agree on it, so offsets go into `tfdt`.
 
-use crate::boxes::{avc1, ftyp, hdlr, mdhd, mp4a, mvhd, tkhd, trex, write_box, write_full_box};
+use crate::boxes::{audio, ftyp, hdlr, mdhd, mvhd, tkhd, trex, visual, write_box, write_full_box};
+use crate::reader::read;
 use bytes::{BufMut, Bytes, BytesMut};
 use weir_media::{CodecConfig, TrackId, TrackKind};
 
@@ -42,6 +44,15 @@ pub fn init_segment(track: TrackId, config: &CodecConfig) -> Bytes {
         write_box(out, *b"mvex", |out| trex::write(out, track));
     });
     out.freeze()
+}
+
+/// Reads the configuration back out of an initialisation segment of [`init_segment`]; `None`
+/// if there is none.
+#[must_use]
+pub fn init_config(init: &Bytes) -> Option<CodecConfig> {
+    let movie = read(init).ok()?;
+    let description = movie.tracks.first()?.descriptions.first()?;
+    description.config.clone()?.ok()
 }
 
 fn trak(out: &mut BytesMut, track: TrackId, config: &CodecConfig) {
@@ -73,12 +84,9 @@ fn dref(out: &mut BytesMut) {
 fn stbl(out: &mut BytesMut, config: &CodecConfig) {
     write_full_box(out, *b"stsd", 0, 0, |out| {
         out.put_u32(1);
-        match config {
-            CodecConfig::H264(c) => avc1::write(out, c),
-            CodecConfig::Aac(c) => mp4a::write(out, c),
-            // `CodecConfig` is non-exhaustive; a codec is added there together with its
-            // sample entry here. Until then its track has a description without an entry.
-            _ => {}
+        match config.kind() {
+            TrackKind::Video => visual::write(out, config),
+            TrackKind::Audio => audio::write(out, config),
         }
     });
     for table in [*b"stts", *b"stsc", *b"stco"] {

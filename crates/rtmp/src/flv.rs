@@ -4,9 +4,10 @@
 //! ```text
 //! file: header(9) PreviousTagSize0(4) { tag header(11) body PreviousTagSize(4) }*
 //! ```
-//! Not covered: encrypted tags, and codecs other than H.264 and AAC.
+//! Not covered: encrypted tags, and the codecs of Flash's first years.
 
 pub mod audio;
+pub mod enhanced;
 mod reader;
 pub mod video;
 mod writer;

@@ -2,8 +2,9 @@
 //!
 //! Standards: Adobe's "Real Time Messaging Protocol Chunk Stream" 1.0 (section numbers in
 //! this crate are its), the AMF0 and AMF3 specifications, and "Adobe Flash Video File Format"
-//! 10.1. Only H.264 and AAC are carried. Not covered: the digest handshake, RTMPE, shared
-//! objects, and Enhanced RTMP, whose codecs fail their track and leave the connection.
+//! 10.1, and "Enhanced RTMP" v2 (2026-01-31-r2). H.264, HEVC, AV1, VP9, AAC, Opus, FLAC, AC-3,
+//! Enhanced AC-3 and MP3 are carried; another codec fails its track and leaves the connection.
+//! Not covered: the digest handshake, RTMPE, shared objects.
 //!
 //! Bytes and time go in, bytes, events and a deadline come out: feed
 //! [`session::server::ServerSession::handle_input`], then drain `poll_output` until it

@@ -75,6 +75,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// track holds one configuration of at most 64 KiB.
 pub const TRACKS_MAX: usize = 8;
 
+/// Parts of one multitrack message: as many as there are track numbers.
+pub const PARTS_MAX: usize = 256;
+
 /// Broken frames and metadata accepted in each [`FAULTS_WINDOW`]. A stream that is broken
 /// throughout reaches it, one with a glitch does not.
 pub const FAULTS_MAX: u32 = 200;

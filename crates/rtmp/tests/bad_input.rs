@@ -174,7 +174,7 @@ fn an_unknown_codec_costs_its_track_only() {
     let (mut s, mut wire) = publishing();
     wire.message(4, 8, 1, 0, &[0xaf, 0, 0x11, 0x90]);
     for i in 0..1000 {
-        wire.message(6, 9, 1, i, b"\x90hvc1\x01\x02");
+        wire.message(6, 9, 1, i, b"\x90vvc1\x01\x02");
         wire.message(4, 8, 1, i, &[0xaf, 1, 0x21]);
     }
     let events = events(&mut s, &mut wire);
@@ -184,8 +184,8 @@ fn an_unknown_codec_costs_its_track_only() {
         Event::TrackFault { fault, .. } => Some((fault.kind, fault.reason)),
         _ => None,
     });
-    let hevc = TrackFaultReason::EnhancedCodec(*b"hvc1");
-    assert_eq!(faults.collect::<Vec<_>>(), [(TrackKind::Video, hevc)]);
+    let unknown = TrackFaultReason::EnhancedCodec(*b"vvc1");
+    assert_eq!(faults.collect::<Vec<_>>(), [(TrackKind::Video, unknown)]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::route::{Rendition, Span};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use weir_manifest::{self as manifest, Map, MediaPlaylist, Multivariant, PlaylistType, Variant};
+use weir_media::picture::VideoRange;
 use weir_media::{CodecConfig, TrackKind};
 use weir_store::{Broadcast, SegmentInfo, TrackView, View};
 
@@ -74,6 +75,7 @@ pub(crate) fn multivariant(broadcast: &Broadcast, view: &View, ts: bool) -> Opti
             codecs: tracks.iter().map(|t| t.config.codec_string()).collect(),
             resolution: video.and_then(|t| resolution(&t.config)),
             frame_rate,
+            video_range: video.map_or(VideoRange::Sdr, |t| video_range(&t.config)),
             audio_group: in_group.map(|_| AUDIO_GROUP.into()),
         }],
         independent_segments: false,
@@ -93,6 +95,13 @@ pub(crate) fn multivariant(broadcast: &Broadcast, view: &View, ts: bool) -> Opti
     let mut text = String::with_capacity(512);
     playlist.write(&mut text).ok()?;
     Some(text)
+}
+
+/// The codec of a track that cannot be part of a muxed rendition.
+pub(crate) fn not_for_ts(view: &View) -> Option<String> {
+    let mut inits = view.tracks.iter().flat_map(|t| t.inits());
+    let foreign = inits.find(|init| !weir_ts::carries(&init.config))?;
+    Some(foreign.config.codec_string())
 }
 
 fn has_several(track: &TrackView) -> bool {
@@ -117,27 +126,23 @@ fn ts_rate(rate: u64, frame_rate: Option<f64>) -> u64 {
 }
 
 fn resolution(config: &CodecConfig) -> Option<(u32, u32)> {
-    match config {
-        CodecConfig::H264(avc) => Some((avc.info.width, avc.info.height)),
-        _ => None,
-    }
+    config.picture().map(|p| (p.width, p.height))
 }
 
-/// Frames per second by the SPS, where it is believable.
+/// Frames per second by the bitstream, where it is believable.
 fn frame_rate(config: &CodecConfig) -> Option<f64> {
-    let CodecConfig::H264(avc) = config else {
-        return None;
-    };
-    let (numerator, denominator) = avc.info.frame_rate?;
+    let (numerator, denominator) = config.picture()?.frame_rate?;
     let rate = f64::from(numerator) / f64::from(denominator);
     (1.0..=300.0).contains(&rate).then_some(rate)
 }
 
 fn channels(config: &CodecConfig) -> Option<u8> {
-    match config {
-        CodecConfig::Aac(aac) => Some(aac.channels).filter(|&c| c > 0),
-        _ => None,
-    }
+    config.sound().map(|s| s.channels).filter(|&c| c > 0)
+}
+
+/// Dynamic range; nothing is said of what is not high.
+fn video_range(config: &CodecConfig) -> VideoRange {
+    VideoRange::of(config.picture().and_then(|p| p.colour))
 }
 
 /// A media playlist; `None` if the rendition does not exist or has nothing in it.
@@ -155,6 +160,7 @@ pub(crate) fn media(
             Some(track) => listed(track, span),
             None => return Ok(None),
         },
+        Rendition::Ts if not_for_ts(view).is_some() => return Ok(None),
         Rendition::Ts => muxed(view, span),
     };
     let Some(first) = listed.first().copied() else {

@@ -154,6 +154,10 @@ impl Server {
             return not_found("nothing is live or recorded under this name").into();
         };
         let view = broadcast.view();
+        if ts && let Some(codec) = hls::not_for_ts(&view) {
+            let why = format!("MPEG-TS cannot carry {codec}; ask without format=ts");
+            return not_found(&why).into();
+        }
         let key = PlaylistKey::Multivariant(broadcast.id(), ts);
         let render = || hls::multivariant(&broadcast, &view, ts);
         if let Some(playlist) = self.playlist(key, hls::stamp(&view), render) {

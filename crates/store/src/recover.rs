@@ -5,7 +5,7 @@ use crate::format::{EventCode, FormatError, Header, Record};
 use crate::limits::{SEGMENT_CHUNKS_MAX, SEGMENT_SAMPLES_MAX};
 use bytes::Bytes;
 use weir_media::limits::CONFIG_BYTES_MAX;
-use weir_media::{CodecConfig, Sample, TrackId, avc};
+use weir_media::{CodecConfig, Sample, SampleFlags, TrackId, TrackKind, avc};
 use weir_mp4::{Parsed, parse_fragment};
 
 /// The valid part of an index.
@@ -292,7 +292,7 @@ impl TailChunk {
     #[must_use]
     pub fn independent(&self) -> bool {
         let first = self.samples.first();
-        first.is_some_and(|s| s.flags.contains(weir_media::SampleFlags::KEY))
+        first.is_some_and(|s| s.flags.contains(SampleFlags::KEY))
     }
 }
 
@@ -339,8 +339,8 @@ pub fn next_chunk(
     };
     let payload = bytes.get(head..end).ok_or(NoChunk::Need(len))?;
     let mut samples = fragment.samples;
-    if matches!(config, CodecConfig::H264(_)) {
-        look_into(&mut samples, payload)?;
+    if config.kind() == TrackKind::Video {
+        look_into(&mut samples, payload, config)?;
     }
     Ok(TailChunk {
         len: chunk_len,
@@ -353,25 +353,26 @@ pub fn next_chunk(
 
 /// Adds the flags that only the access units tell. Pages that a power cut left as zeros are
 /// damage.
-fn look_into(samples: &mut [Sample], payload: &[u8]) -> Result<(), NoChunk> {
+fn look_into(samples: &mut [Sample], payload: &[u8], config: &CodecConfig) -> Result<(), NoChunk> {
     let mut rest = payload;
     for sample in samples {
         let (unit, tail) = rest
             .split_at_checked(sample.size as usize)
             .ok_or(NoChunk::Damaged)?;
         rest = tail;
-        let key = sample.flags.contains(weir_media::SampleFlags::KEY);
+        let key = sample.flags.contains(SampleFlags::KEY);
         if unit.iter().all(|b| *b == 0) {
             return Err(NoChunk::Damaged);
         }
         // A unit that cannot be walked was sent like that: it is kept, as it was then.
-        let unit = avc::inspect(unit, 4).unwrap_or_default();
-        sample.flags = unit.sample_flags(key);
+        let plain = SampleFlags::of(key, false, false);
+        sample.flags = config.sample_flags(unit, key).unwrap_or(plain);
     }
     Ok(())
 }
 
-/// Reads a codec configuration record back.
+/// Reads a codec configuration record back; `None` for codecs whose record alone does not
+/// describe them: their init section does.
 #[must_use]
 pub fn codec_config(codec: [u8; 4], config: &[u8]) -> Option<CodecConfig> {
     let record = Bytes::copy_from_slice(config);

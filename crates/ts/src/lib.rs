@@ -31,5 +31,5 @@ pub mod unit;
 
 pub use clock::PCR_DELAY;
 pub use error::Error;
-pub use mux::{TrackSegment, mux_segment, segment_len};
+pub use mux::{TrackSegment, carries, mux_segment, segment_len};
 pub use unit::payload_packets;

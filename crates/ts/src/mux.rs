@@ -122,6 +122,13 @@ fn check<B: AsRef<[u8]>>(track: &TrackSegment<'_, B>) -> Result<(), Error> {
     }
 }
 
+/// Whether MPEG-TS of ours can carry a codec. The rest of a configuration, or a frame, may
+/// still be refused by [`mux_segment`].
+#[must_use]
+pub fn carries(config: &CodecConfig) -> bool {
+    matches!(config, CodecConfig::H264(_) | CodecConfig::Aac(_))
+}
+
 fn check_adts(aac: &AacConfig, samples: &[Sample]) -> Result<(), Error> {
     if !matches!(aac.core_object_type, 1..=4) {
         return Err(Error::AdtsConfig("object type"));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ES_Descriptor 0x03
-//! ├─ DecoderConfigDescriptor 0x04     objectTypeIndication 0x40: AAC
+//! ├─ DecoderConfigDescriptor 0x04     objectTypeIndication 0x40: AAC; 0x6b, 0x69: MP3
 //! │  └─ DecoderSpecificInfo 0x05      AudioSpecificConfig
 //! └─ SLConfigDescriptor 0x06          predefined 2: MP4
 //! ```
@@ -13,26 +13,31 @@ use crate::input::{BoxBody, Fields};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// `objectTypeIndication` of ISO/IEC 14496-3 audio, ISO/IEC 14496-1 table 5.
-const AUDIO_14496_3: u8 = 0x40;
+pub(crate) const AUDIO_14496_3: u8 = 0x40;
 /// `streamType` audio (5), `upStream` 0, reserved 1: ISO/IEC 14496-1 §7.2.6.6.
 const AUDIO_STREAM: u8 = 0x15;
 /// Bytes of a tag with the four-byte form of its length.
 const TAG_BYTES: usize = 5;
 
-/// Writes the descriptors of an AAC track.
-pub(crate) fn write(out: &mut BytesMut, config: &[u8]) {
+/// Writes the descriptors of an MPEG audio track; `config` is empty for codecs without one.
+pub(crate) fn write(out: &mut BytesMut, object_type_indication: u8, config: &[u8]) {
     let specific = config.len();
-    let decoder = 13 + TAG_BYTES + specific;
+    let decoder = match specific {
+        0 => 13,
+        _ => 13 + TAG_BYTES + specific,
+    };
     let stream = 3 + TAG_BYTES + decoder + TAG_BYTES + 1;
     write_full_box(out, *b"esds", 0, 0, |out| {
         tag(out, 3, stream);
         out.put_bytes(0, 3); // ES_ID 0 inside a file (14496-14 §3.1), no flags
         tag(out, 4, decoder);
-        out.put_u8(AUDIO_14496_3);
+        out.put_u8(object_type_indication);
         out.put_u8(AUDIO_STREAM);
         out.put_bytes(0, 11); // bufferSizeDB, maxBitrate, avgBitrate: unknown
-        tag(out, 5, specific);
-        out.put_slice(config);
+        if specific > 0 {
+            tag(out, 5, specific);
+            out.put_slice(config);
+        }
         tag(out, 6, 1);
         out.put_u8(2);
     });
@@ -86,6 +91,11 @@ impl Esds {
             object_type_indication,
             specific,
         })
+    }
+
+    /// Whether the samples are MPEG-1 or MPEG-2 audio, such as MP3.
+    pub(crate) fn is_mpeg_audio(&self) -> bool {
+        matches!(self.object_type_indication, 0x69 | 0x6b)
     }
 
     /// Whether the specific information is an `AudioSpecificConfig`: MPEG-4 audio, or the

@@ -11,13 +11,13 @@ const SHOWN: u32 = 7;
 
 /// Writes a track header of unknown duration.
 pub(crate) fn write(out: &mut BytesMut, track: TrackId, config: &CodecConfig) {
-    let (width, height, volume) = match config {
-        CodecConfig::H264(c) => {
-            let (w, h) = c.info.sample_aspect_ratio.unwrap_or((1, 1));
-            let shown = u64::from(c.info.width) * u64::from(w) / u64::from(h.max(1));
-            (fixed_16_16(shown), fixed_16_16(u64::from(c.info.height)), 0)
+    let (width, height, volume) = match config.picture() {
+        Some(p) => {
+            let (w, h) = p.sample_aspect_ratio.unwrap_or((1, 1));
+            let shown = u64::from(p.width) * u64::from(w) / u64::from(h.max(1));
+            (fixed_16_16(shown), fixed_16_16(u64::from(p.height)), 0)
         }
-        _ => (0, 0, 0x100),
+        None => (0, 0, 0x100),
     };
     write_full_box(out, *b"tkhd", 0, SHOWN, |out| {
         out.put_u64(0); // creation_time, modification_time: unknown

@@ -6,23 +6,20 @@ use super::meter::{Meter, Unit};
 use super::report::{Container, Details, Kind, Report, Track};
 use crate::error::Error;
 use crate::limits::PIECE_BYTES;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
-use weir_media::{CodecConfig, Frame, Mono};
-use weir_rtmp::demux::{Clock, Demuxer, Media, TrackFault, TrackFaultReason};
+use weir_media::{CodecConfig, Frame, Mono, TrackId, TrackKind};
+use weir_rtmp::demux::{Clock, Demuxer, Media, TrackFault, TrackFaultReason, is_known};
+use weir_rtmp::flv::enhanced::{Enhanced, PacketType};
 use weir_rtmp::flv::{Reader, Tag, TagKind, audio, video};
 use weir_rtmp::message::{Data, TypeId};
 use weir_rtmp::{Fault, Metadata};
 
 /// FLV counts milliseconds.
 const TIMESCALE: u32 = 1000;
-
-/// `PacketType` of Enhanced RTMP that hold frames: `CodedFrames`, and `CodedFramesX` of
-/// video.
-const CODED_FRAMES: u8 = 1;
-const CODED_FRAMES_X: u8 = 3;
 
 pub(super) fn probe(file: &mut impl Read, path: &Path) -> Result<Report, Error> {
     let mut reader = Reader::new();
@@ -56,8 +53,7 @@ struct Probe {
     demuxer: Demuxer,
     /// Clock of codecs that the demuxer does not take.
     foreign_clock: Clock,
-    video: Option<State>,
-    audio: Option<State>,
+    tracks: BTreeMap<TrackId, State>,
     tags: u64,
     faults: Faults,
 }
@@ -73,7 +69,11 @@ struct State {
 }
 
 impl State {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: TrackKind) -> Self {
+        let kind = match kind {
+            TrackKind::Video => Kind::Video,
+            TrackKind::Audio => Kind::Audio,
+        };
         Self {
             codec: String::new(),
             details: None,
@@ -152,8 +152,8 @@ impl Probe {
         while let Some(tag) = reader.next_tag(&mut piece)? {
             self.tags += 1;
             match tag.kind {
-                TagKind::Audio => self.audio(tag),
-                TagKind::Video => self.video(tag),
+                TagKind::Audio => self.media(TrackKind::Audio, tag),
+                TagKind::Video => self.media(TrackKind::Video, tag),
                 TagKind::Script => self.script(&tag),
                 _ => {}
             }
@@ -174,77 +174,41 @@ impl Probe {
         }
     }
 
-    fn video(&mut self, tag: Tag) {
-        let Some(codec) = video::Codec::parse(&tag.body) else {
-            return;
-        };
-        let state = self.video.get_or_insert_with(|| State::new(Kind::Video));
-        let foreign = match codec {
-            video::Codec::Id {
-                codec: video::CODEC_AVC,
-                ..
-            } => {
-                self.demuxer
-                    .handle_video(tag.timestamp, tag.body, Mono::default());
-                return take(state, &mut self.demuxer);
+    fn media(&mut self, kind: TrackKind, tag: Tag) {
+        if let Some(foreign) = foreign(kind, &tag) {
+            let id = TrackId::source(kind);
+            let state = self.tracks.entry(id).or_insert_with(|| State::new(kind));
+            return take_foreign(state, &mut self.foreign_clock, &tag, foreign);
+        }
+        let (timestamp, now) = (tag.timestamp, Mono::default());
+        match kind {
+            TrackKind::Video => self.demuxer.handle_video(timestamp, tag.body, now),
+            TrackKind::Audio => self.demuxer.handle_audio(timestamp, tag.body, now),
+        }
+        while let Some(media) = self.demuxer.poll_media() {
+            let (track, kind) = match &media {
+                Media::Config { track, config } => (*track, config.kind()),
+                Media::Frame(frame) => (frame.track, frame.kind),
+                Media::Fault(fault) => (fault.track, fault.kind),
+            };
+            let state = self.tracks.entry(track).or_insert_with(|| State::new(kind));
+            match media {
+                Media::Config { config, .. } => state.config(&config),
+                Media::Frame(frame) => state.frame(&frame),
+                Media::Fault(fault) => state.fault(&fault),
             }
-            video::Codec::Id { frame_type, codec } => Foreign {
-                codec: format!("FLV codec {codec}"),
-                frame: (frame_type != video::FRAME_TYPE_COMMAND).then_some(frame_type == 1),
-            },
-            video::Codec::Enhanced(four_cc) => {
-                let first = tag.body.first().copied().unwrap_or_default();
-                let holds_frame = matches!(first & 0xf, CODED_FRAMES | CODED_FRAMES_X);
-                Foreign {
-                    codec: four_cc.escape_ascii().to_string(),
-                    frame: holds_frame.then_some(first >> 4 & 7 == 1),
-                }
-            }
-        };
-        take_foreign(state, &mut self.foreign_clock, &tag, foreign);
-    }
-
-    fn audio(&mut self, tag: Tag) {
-        let Some(codec) = audio::Codec::parse(&tag.body) else {
-            return;
-        };
-        let state = self.audio.get_or_insert_with(|| State::new(Kind::Audio));
-        let foreign = match codec {
-            audio::Codec::Aac { .. } => {
-                self.demuxer
-                    .handle_audio(tag.timestamp, tag.body, Mono::default());
-                return take(state, &mut self.demuxer);
-            }
-            audio::Codec::Other(format) => Foreign {
-                codec: format!("FLV codec {format}"),
-                frame: Some(true),
-            },
-            audio::Codec::Enhanced(four_cc) => {
-                let first = tag.body.first().copied().unwrap_or_default();
-                Foreign {
-                    codec: four_cc.escape_ascii().to_string(),
-                    frame: (first & 0xf == CODED_FRAMES).then_some(true),
-                }
-            }
-        };
-        take_foreign(state, &mut self.foreign_clock, &tag, foreign);
+        }
     }
 
     fn finish(mut self, (audio, video): (bool, bool)) -> Report {
-        for (announced, here, name) in [
-            (video, self.video.is_some(), "video"),
-            (audio, self.audio.is_some(), "audio"),
-        ] {
-            if announced && !here {
-                self.faults.add(FaultKind::Announced, || name.to_owned());
+        for (announced, kind) in [(video, TrackKind::Video), (audio, TrackKind::Audio)] {
+            if announced && !self.tracks.contains_key(&TrackId::source(kind)) {
+                let name = || kind.as_str().to_owned();
+                self.faults.add(FaultKind::Announced, name);
             }
         }
-        let tracks: Vec<_> = self
-            .video
-            .map(|s| s.finish(1))
-            .into_iter()
-            .chain(self.audio.map(|s| s.finish(2)))
-            .collect();
+        let tracks = self.tracks.into_iter();
+        let tracks: Vec<_> = tracks.map(|(id, s)| s.finish(id.0.into())).collect();
         if tracks.is_empty() {
             self.faults.add(FaultKind::NoFrames, || "file".to_owned());
         }
@@ -259,15 +223,46 @@ impl Probe {
     }
 }
 
-/// Counts what the demuxer made of a tag.
-fn take(state: &mut State, demuxer: &mut Demuxer) {
-    while let Some(media) = demuxer.poll_media() {
-        match media {
-            Media::Config { config, .. } => state.config(&config),
-            Media::Frame(frame) => state.frame(&frame),
-            Media::Fault(fault) => state.fault(&fault),
-        }
+/// What a tag is if its codec is none that the demuxer takes.
+fn foreign(kind: TrackKind, tag: &Tag) -> Option<Foreign> {
+    let numbered = |codec: u8, frame| Foreign {
+        codec: format!("FLV codec {codec}"),
+        frame,
+    };
+    let first = tag.body.first().copied().unwrap_or_default();
+    match kind {
+        TrackKind::Video => match video::Codec::parse(&tag.body)? {
+            video::Codec::Id {
+                codec: video::CODEC_AVC | video::CODEC_HEVC,
+                ..
+            } => return None,
+            video::Codec::Id { frame_type, codec } => {
+                let is_frame = frame_type != video::FRAME_TYPE_COMMAND;
+                return Some(numbered(codec, is_frame.then_some(frame_type == 1)));
+            }
+            video::Codec::Enhanced => {}
+        },
+        TrackKind::Audio => match audio::Codec::parse(&tag.body)? {
+            audio::Codec::Other(format) => return Some(numbered(format, Some(true))),
+            audio::Codec::Enhanced => {}
+            _ => return None,
+        },
     }
+    // Of several tracks, the first stands for all.
+    let mut head = Enhanced::parse(kind, tag.body.clone()).ok()??;
+    let part = head.next_part()?.ok()?;
+    if is_known(kind, part.four_cc) {
+        return None;
+    }
+    let is_frame = matches!(
+        part.packet_type,
+        PacketType::CodedFrames | PacketType::CodedFramesX
+    );
+    let key = kind == TrackKind::Audio || first >> 4 & 7 == 1;
+    Some(Foreign {
+        codec: part.four_cc.escape_ascii().to_string(),
+        frame: is_frame.then_some(key),
+    })
 }
 
 /// Counts a tag of a codec that the demuxer does not take.

@@ -140,17 +140,16 @@ pub(super) fn tracks(
 
 /// Facts of a configuration that are shown.
 pub(super) fn details(config: &CodecConfig) -> Option<Details> {
-    match config {
-        CodecConfig::H264(avc) => Some(Details::Video {
-            width: avc.info.width,
-            height: avc.info.height,
-        }),
-        CodecConfig::Aac(aac) => Some(Details::Audio {
-            sample_rate: aac.output_sample_rate,
-            channels: u32::from(aac.channels),
-        }),
-        _ => None,
+    if let Some(picture) = config.picture() {
+        return Some(Details::Video {
+            width: picture.width,
+            height: picture.height,
+        });
     }
+    config.sound().map(|sound| Details::Audio {
+        sample_rate: sound.sample_rate,
+        channels: u32::from(sound.channels),
+    })
 }
 
 fn track(

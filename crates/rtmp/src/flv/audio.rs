@@ -4,8 +4,14 @@
 //! SoundFormat(4) SoundRate(2) SoundSize(1) SoundType(1) | AACPacketType(8) | data
 //! ```
 
+/// `SoundFormat` of MP3.
+pub const FORMAT_MP3: u8 = 2;
+
 /// `SoundFormat` of AAC.
 pub const FORMAT_AAC: u8 = 10;
+
+/// `SoundFormat` of MP3 at 8 kHz.
+pub const FORMAT_MP3_8K: u8 = 14;
 
 /// `SoundFormat` that switches to Enhanced RTMP.
 pub const FORMAT_ENHANCED: u8 = 9;
@@ -21,10 +27,12 @@ pub enum Codec {
         /// The data is an `AudioSpecificConfig`, not a raw data block.
         sequence_header: bool,
     },
+    /// MP3; data follows the first byte.
+    Mp3,
     /// Another `SoundFormat`.
     Other(u8),
-    /// Enhanced RTMP, with the `FourCC` where the packet has one in its place.
-    Enhanced([u8; 4]),
+    /// Enhanced RTMP, see [`super::enhanced`].
+    Enhanced,
 }
 
 impl Codec {
@@ -36,10 +44,8 @@ impl Codec {
             FORMAT_AAC => Some(Self::Aac {
                 sequence_header: *body.get(1)? == 0,
             }),
-            FORMAT_ENHANCED => {
-                let four_cc = body.get(1..5).and_then(|b| b.try_into().ok());
-                Some(Self::Enhanced(four_cc.unwrap_or_default()))
-            }
+            FORMAT_MP3 | FORMAT_MP3_8K => Some(Self::Mp3),
+            FORMAT_ENHANCED => Some(Self::Enhanced),
             other => Some(Self::Other(other)),
         }
     }
@@ -66,7 +72,9 @@ mod tests {
                 Some(Codec::Aac { sequence_header })
             );
         }
-        assert_eq!(Codec::parse(&[0x2f, 0]), Some(Codec::Other(2)));
-        assert_eq!(Codec::parse(b"\x90Opus"), Some(Codec::Enhanced(*b"Opus")));
+        assert_eq!(Codec::parse(&[0x2f, 0]), Some(Codec::Mp3));
+        assert_eq!(Codec::parse(&[0xee, 0]), Some(Codec::Mp3));
+        assert_eq!(Codec::parse(&[0x6f, 0]), Some(Codec::Other(6)));
+        assert_eq!(Codec::parse(b"\x90Opus"), Some(Codec::Enhanced));
     }
 }

@@ -10,6 +10,10 @@ use nom::{IResult, Parser};
 /// `CodecID` of H.264.
 pub const CODEC_AVC: u8 = 7;
 
+/// `CodecID` of HEVC, in no standard: what senders used before Enhanced RTMP. The body is laid
+/// out as that of H.264.
+pub const CODEC_HEVC: u8 = 12;
+
 /// Bytes before the data of an H.264 body.
 pub const AVC_HEADER_BYTES: usize = 5;
 
@@ -20,11 +24,11 @@ pub enum Codec {
     Id {
         /// 1 key, 2 inter, 5 information or command.
         frame_type: u8,
-        /// 7 is H.264.
+        /// 7 is H.264, 12 HEVC.
         codec: u8,
     },
-    /// Top bit set: Enhanced RTMP, with the `FourCC` where the packet has one in its place.
-    Enhanced([u8; 4]),
+    /// Top bit set: Enhanced RTMP, see [`super::enhanced`].
+    Enhanced,
 }
 
 /// Frame type of a command to the player, which holds no picture.
@@ -36,8 +40,7 @@ impl Codec {
     pub fn parse(body: &[u8]) -> Option<Self> {
         let first = *body.first()?;
         if first & 0x80 != 0 {
-            let four_cc = body.get(1..5).and_then(|b| b.try_into().ok());
-            return Some(Self::Enhanced(four_cc.unwrap_or_default()));
+            return Some(Self::Enhanced);
         }
         Some(Self::Id {
             frame_type: first >> 4,
@@ -130,7 +133,6 @@ mod tests {
                 codec: CODEC_AVC
             })
         );
-        assert_eq!(Codec::parse(b"\x90hvc1"), Some(Codec::Enhanced(*b"hvc1")));
-        assert_eq!(Codec::parse(&[0x90, 1]), Some(Codec::Enhanced([0; 4])));
+        assert_eq!(Codec::parse(b"\x90hvc1"), Some(Codec::Enhanced));
     }
 }

@@ -235,15 +235,19 @@ impl ClientSession {
     }
 
     /// Sends the sequence header of a track with the time of the frame that follows it, in
-    /// milliseconds. Nothing is sent unless [`ClientSession::is_publishing`], for a codec that
-    /// RTMP has no number for, or for too many tracks.
+    /// milliseconds. Nothing is sent unless [`ClientSession::is_publishing`], for a codec
+    /// without sequence header, or for too many tracks.
     pub fn send_config(&mut self, track: TrackId, config: &CodecConfig, timestamp: u32) {
         self.configs.retain(|(t, _)| *t != track);
         if self.configs.len() == 2 * TRACKS_MAX {
             return;
         }
         self.configs.push((track, config.clone()));
-        if let Some(body) = mux::sequence_header(track, config, timestamp) {
+        let header = mux::sequence_header(track, config, timestamp);
+        for body in header
+            .into_iter()
+            .chain(mux::colour_info(track, config, timestamp))
+        {
             self.send(&body);
         }
     }

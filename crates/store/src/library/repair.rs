@@ -31,6 +31,7 @@ use crate::recover::{
 };
 use crate::segment::{Place, Segment, SegmentInfo};
 use crate::view::Init;
+use bytes::Bytes;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -218,16 +219,19 @@ impl Set {
     fn inits(&self, replayed: &Replay) -> Result<Vec<Init>, Error> {
         let mut inits = Vec::new();
         for found in &replayed.inits {
-            let config = codec_config(found.init.codec, &found.config).ok_or(Error::Format {
-                path: self.log.data_path(),
-                source: FormatError::HeaderField("codec configuration"),
-            })?;
             let mut data = vec![0; found.init.len as usize];
             self.read(&mut data, found.init.offset)?;
+            let data = Bytes::from(data);
+            let config = codec_config(found.init.codec, &found.config)
+                .or_else(|| weir_mp4::init_config(&data))
+                .ok_or(Error::Format {
+                    path: self.log.data_path(),
+                    source: FormatError::HeaderField("codec configuration"),
+                })?;
             inits.push(Init {
                 number: found.init.number,
                 config: Arc::new(config),
-                data: data.into(),
+                data,
             });
         }
         Ok(inits)

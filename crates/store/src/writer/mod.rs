@@ -351,12 +351,10 @@ pub(crate) fn init_records(init: &Init, offset: u64) -> Vec<Record> {
     std::iter::once(Record::Init(head)).chain(pieces).collect()
 }
 
-/// Sample entry type of a configuration.
+/// Sample entry type of a configuration; MP3 shares AAC's and has its own here.
 fn codec_tag(config: &CodecConfig) -> [u8; 4] {
     match config {
-        CodecConfig::H264(_) => *b"avc1",
-        CodecConfig::Aac(_) => *b"mp4a",
-        // A codec this version cannot read back is not recovered.
-        _ => *b"\0\0\0\0",
+        CodecConfig::Mp3(_) => *b".mp3",
+        other => other.four_cc(),
     }
 }
