@@ -24,6 +24,7 @@ pub mod bridge;
 pub mod clips;
 pub mod flv;
 pub mod hls;
+pub mod hook;
 pub mod http;
 pub mod mp4;
 pub mod probe;

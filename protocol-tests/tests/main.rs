@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
 #![allow(missing_docs, reason = "tests are named after what they show")]
 
+#[path = "main/access.rs"]
+mod access;
 #[path = "main/bad_input.rs"]
 mod bad_input;
 #[path = "main/broadcast.rs"]

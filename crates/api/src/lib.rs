@@ -1,4 +1,5 @@
-//! The control plane's HTTP interface, on the `api` listener: metrics and health.
+//! The control plane's HTTP interface, on the `api` listener: metrics and health; and the calls
+//! it makes to others, [`hooks`].
 //!
 //! | path | answer |
 //! |---|---|
@@ -9,6 +10,9 @@
 //! It runs on its own tokio runtime, so that a crowd of viewers cannot starve it and a slow
 //! call cannot delay a segment. There is no login yet: the listener stays on loopback.
 #![forbid(unsafe_code)]
+
+pub mod hooks;
+pub mod limits;
 
 use axum::Router;
 use axum::extract::State;

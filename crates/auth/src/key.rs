@@ -8,6 +8,7 @@
 
 use crate::error::Error;
 use crate::limits::{SECRET_BYTES_MAX, SECRET_BYTES_MIN};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -122,6 +123,23 @@ impl fmt::Debug for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyHash(…)")
     }
+}
+
+/// HMAC-SHA-256 (RFC 2104) of all parts by a secret, in hexadecimal digits.
+#[must_use]
+pub fn mac(secret: &Secret, parts: &[&str]) -> String {
+    hex(&mac_bytes(secret, parts))
+}
+
+pub(crate) fn mac_bytes(secret: &Secret, parts: &[&str]) -> [u8; 32] {
+    // HMAC takes keys of any length (RFC 2104 §3); a failure would be no valid signature.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.0.as_bytes()) else {
+        return [0; 32];
+    };
+    for part in parts {
+        mac.update(part.as_bytes());
+    }
+    mac.finalize().into_bytes().into()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -12,11 +12,13 @@
 //! | how keys are kept and compared | [`key`] |
 //! | signed push URLs | [`sign`] |
 //! | which addresses may | [`access`] |
+//! | asking somebody else's program | [`hook`] |
 //! | `secrets/` in the data directory | [`secrets`] |
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod error;
+pub mod hook;
 pub mod key;
 pub mod limits;
 pub mod policy;
@@ -26,5 +28,5 @@ pub mod sign;
 pub use access::Access;
 pub use error::{Error, Refusal};
 pub use key::{KeyHash, Secret};
-pub use policy::{Grant, GrantedBy, Input, Policy, PublishRequest};
+pub use policy::{Grant, GrantedBy, Input, Policy, StreamRequest};
 pub use secrets::Secrets;

@@ -37,3 +37,13 @@ pub const SIGNATURE_QUERY_BYTES_MAX: usize = 2048;
 /// Networks in one list of those who may, or may not, publish or play. Each is compared once per
 /// request, about 5 ns; 24 bytes each.
 pub const NETWORKS_MAX: usize = 1024;
+
+/// Longest text of a peer that is passed on to the hook, in bytes; the rest is cut off. A session
+/// keeps its facts until it ends: at most eight texts, 16 KiB.
+pub const HOOK_TEXT_BYTES_MAX: usize = 2048;
+
+/// Arguments of a query that are passed on to the hook.
+pub const HOOK_ARGUMENTS_MAX: usize = 64;
+
+/// Longest `Location` of a hook's answer, in bytes.
+pub const HOOK_LOCATION_BYTES_MAX: usize = 1024;

@@ -55,16 +55,16 @@ impl Input {
     }
 }
 
-/// A request to publish, as the protocol took it apart.
+/// A request to publish or play, as the protocol took it apart.
 ///
 /// `app` and `key` are the application and stream key of RTMP; protocols with one path leave
 /// the other empty. `query` is what followed a `?`, where the protocol has split it off
 /// already; a `?` in `key` or `app` is found by the policy.
 #[derive(Debug, Clone, Copy)]
-pub struct PublishRequest<'a> {
+pub struct StreamRequest<'a> {
     /// Application.
     pub app: &'a str,
-    /// Stream key.
+    /// Stream key, or name of the stream to play.
     pub key: &'a str,
     /// Query.
     pub query: Option<&'a str>,
@@ -189,8 +189,8 @@ impl Policy {
     ///
     /// # Errors
     /// [`Refusal`], to be sent to the publisher in words of the protocol.
-    pub fn authorise_publish(&self, request: &PublishRequest<'_>) -> Result<Grant, Refusal> {
-        let PublishRequest { app, key, .. } = *request;
+    pub fn authorise_publish(&self, request: &StreamRequest<'_>) -> Result<Grant, Refusal> {
+        let StreamRequest { app, key, .. } = *request;
         if self.inputs.is_empty() && !self.open {
             return Err(Refusal::NotAllowed);
         }
@@ -229,10 +229,7 @@ impl Policy {
         }
         let name = match found {
             Some(input) => input.name.clone(),
-            None => StreamName::parse(path).map_err(|error| match error {
-                weir_media::Error::Name(why) => Refusal::BadName(why),
-                _ => Refusal::BadName("is malformed"),
-            })?,
+            None => StreamName::parse(path).map_err(bad_name)?,
         };
         match self.input(name.as_str()) {
             Some(input) if !input.publish.admits(request.address) => Err(Refusal::Address),
@@ -240,11 +237,27 @@ impl Policy {
         }
     }
 
+    /// Decides on a play request. The path is made as of a publish request, and is the name.
+    ///
+    /// # Errors
+    /// [`Refusal`], to be sent to the player in words of the protocol.
+    pub fn authorise_play(&self, request: &StreamRequest<'_>) -> Result<StreamName, Refusal> {
+        let StreamRequest { app, key, .. } = *request;
+        if app.len().saturating_add(key.len()) > PUBLISH_PATH_BYTES_MAX {
+            return Err(Refusal::BadName("is too long"));
+        }
+        let (app, _) = split_query(app);
+        let (key, _) = split_query(key);
+        let name = StreamName::parse(self.path(app, key).as_ref()).map_err(bad_name)?;
+        self.admits_player(&name, request.address)?;
+        Ok(name)
+    }
+
     /// Decides whether `address` may play a stream, by whatever protocol.
     ///
     /// # Errors
     /// [`Refusal::Address`]
-    pub fn authorise_play(&self, name: &StreamName, address: IpAddr) -> Result<(), Refusal> {
+    pub fn admits_player(&self, name: &StreamName, address: IpAddr) -> Result<(), Refusal> {
         let input = self.input(name.as_str());
         if self.play.admits(address) && input.is_none_or(|i| i.play.admits(address)) {
             Ok(())
@@ -294,6 +307,13 @@ impl Policy {
     }
 }
 
+fn bad_name(error: weir_media::Error) -> Refusal {
+    match error {
+        weir_media::Error::Name(why) => Refusal::BadName(why),
+        _ => Refusal::BadName("is malformed"),
+    }
+}
+
 fn split_query(text: &str) -> (&str, Option<&str>) {
     match text.split_once('?') {
         Some((path, query)) => (path, Some(query)),
@@ -334,7 +354,7 @@ mod tests {
         key: &str,
         query: Option<&str>,
     ) -> Result<Grant, Refusal> {
-        policy.authorise_publish(&PublishRequest {
+        policy.authorise_publish(&StreamRequest {
             app,
             key,
             query,
@@ -540,7 +560,7 @@ mod tests {
         assert_eq!(ask(&policy, "192.0.3.7", "demo"), Err(Refusal::Address));
         assert!(ask(&policy, "192.0.3.7", "cam").is_ok());
         let play = |policy: &Policy, name, from: &str| {
-            policy.authorise_play(&StreamName::parse(name).unwrap(), from.parse().unwrap())
+            policy.admits_player(&StreamName::parse(name).unwrap(), from.parse().unwrap())
         };
         assert_eq!(play(&policy, "demo", "10.1.1.1"), Ok(()));
         assert_eq!(play(&policy, "demo", "192.0.2.7"), Err(Refusal::Address));
@@ -567,6 +587,28 @@ mod tests {
             ask(&policy, "live", "a", None),
             Err(Refusal::BadName(_))
         ));
+    }
+
+    #[test]
+    fn whoever_comes_may_play_what_has_a_name() {
+        let policy = closed();
+        let play = |app, key| {
+            policy.authorise_play(&StreamRequest {
+                app,
+                key,
+                query: Some("start=live"),
+                address: IpAddr::from([192, 0, 2, 7]),
+                now: NOW,
+            })
+        };
+        for (app, name) in [("live", "demo"), ("live/demo", ""), ("", "live/demo?x=1")] {
+            assert_eq!(play(app, name).unwrap().as_str(), "demo", "{app} {name}");
+        }
+        for (app, name) in [("live", "../demo"), ("live", ""), ("other", "demo")] {
+            let got = play(app, name);
+            assert!(matches!(got, Err(Refusal::BadName(_))), "{app} {name}");
+        }
+        assert!(play("live", &"x".repeat(5000)).is_err());
     }
 
     #[test]

@@ -23,11 +23,9 @@
 //! about its time.
 
 use crate::error::Refusal;
-use crate::key::{Secret, hex, unhex};
+use crate::key::{Secret, hex, mac_bytes, unhex};
 use crate::limits::{SIGNATURE_QUERY_BYTES_MAX, SIGNATURE_SKEW};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use md5::Md5;
-use sha2::{Digest as _, Sha256};
+use md5::{Digest as _, Md5};
 use subtle::{Choice, ConstantTimeEq as _};
 use weir_http::target::Query;
 use weir_media::{StreamName, Utc};
@@ -138,14 +136,7 @@ fn any<const N: usize>(
 }
 
 fn hmac(key: &Secret, name: &StreamName, seconds: &str) -> [u8; 32] {
-    // HMAC takes keys of any length (RFC 2104 §3); a failure would be no valid signature.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else {
-        return [0; 32];
-    };
-    for part in ["weir1\npublish\n", name.as_str(), "\n", seconds] {
-        mac.update(part.as_bytes());
-    }
-    mac.finalize().into_bytes().into()
+    mac_bytes(key, &["weir1\npublish\n", name.as_str(), "\n", seconds])
 }
 
 fn md5(key: &Secret, name: &StreamName, time: &str) -> [u8; 16] {

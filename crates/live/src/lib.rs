@@ -13,6 +13,7 @@
 //! [`Live`] is one worker's part; [`Shared`] is what the workers have in common.
 #![forbid(unsafe_code)]
 
+mod admit;
 mod budget;
 pub mod clock;
 mod counters;

@@ -68,6 +68,10 @@ reasons! {
         Expired = "expired",
         /// The address may not publish it.
         Address = "address",
+        /// The hook's program said no.
+        Hook = "hook",
+        /// The hook's program gave no answer, or none that makes sense.
+        HookFailed = "hook_failed",
         /// Nobody may publish here.
         Denied = "denied",
         /// The workers are full, or stop.

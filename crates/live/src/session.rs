@@ -1,6 +1,7 @@
 //! Drives one RTMP connection: bytes into the machine, its answers out, its events to the
 //! stream.
 
+use crate::admit::{self, Admitted, Asker};
 use crate::budget::Budget;
 use crate::clock;
 use crate::limits::{
@@ -17,9 +18,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tracing::{debug, info, warn};
-use weir_auth::{PublishRequest, Refusal as AuthRefusal};
+use weir_auth::hook::{Client, Permit};
 use weir_hub::Announced;
-use weir_media::{Mono, StreamName};
+use weir_media::Mono;
 use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, Detached, Stream};
 use weir_ring::Either;
@@ -34,8 +35,8 @@ pub(crate) struct Travelling {
     machine: ServerSession,
     peer: SocketAddr,
     connection: u64,
-    name: StreamName,
-    stream_id: u32,
+    client: Client,
+    publish: Publish,
     /// Times it was passed on.
     pub(crate) hops: u8,
     guard: ConnectionGuard,
@@ -46,9 +47,15 @@ impl fmt::Debug for Travelling {
         write!(
             f,
             "session of connection {} for {}",
-            self.connection, self.name
+            self.connection, self.publish.admitted.name
         )
     }
+}
+
+/// A publish request that may begin.
+struct Publish {
+    stream_id: u32,
+    admitted: Admitted,
 }
 
 /// Why a session ended.
@@ -69,7 +76,11 @@ struct Session {
     hops: u8,
     /// Counts the connection as open; goes with it to another worker.
     guard: Option<ConnectionGuard>,
+    /// What the peer said of itself, for the hook; empty where there is none.
+    client: Client,
     publishing: Option<Lease>,
+    /// Goes with `publishing`: its end tells the hook.
+    permit: Option<Permit>,
     config_changes: Budget,
 }
 
@@ -114,8 +125,8 @@ pub(crate) async fn take_over(live: Live, session: Travelling) {
         machine,
         peer,
         connection,
-        name,
-        stream_id,
+        client,
+        publish,
         hops,
         guard,
     } = session;
@@ -126,8 +137,9 @@ pub(crate) async fn take_over(live: Live, session: Travelling) {
             return;
         }
     };
-    let session = Session::new(live, machine, peer, connection, hops, guard);
-    session.run(stream, Some((name, stream_id))).await;
+    let mut session = Session::new(live, machine, peer, connection, hops, guard);
+    session.client = client;
+    session.run(stream, Some(publish)).await;
 }
 
 impl Session {
@@ -147,13 +159,15 @@ impl Session {
             connection,
             hops,
             guard: Some(guard),
+            client: Client::default(),
             publishing: None,
+            permit: None,
             config_changes: Budget::new(CONFIG_CHANGES_BURST, now),
         }
     }
 
     /// Runs the connection to its end; `publish` is a request that is authorised already.
-    async fn run(mut self, stream: Stream, publish: Option<(StreamName, u32)>) {
+    async fn run(mut self, stream: Stream, publish: Option<Publish>) {
         let connections = self.live.shared().counters.connections.clone();
         connections.inc();
         let (connection, peer) = (self.connection, self.peer);
@@ -169,22 +183,18 @@ impl Session {
         connections.dec();
     }
 
-    async fn exchange(
-        &mut self,
-        mut stream: Stream,
-        mut publish: Option<(StreamName, u32)>,
-    ) -> End {
+    async fn exchange(&mut self, mut stream: Stream, mut publish: Option<Publish>) -> End {
         loop {
-            if let Some((name, stream_id)) = publish.take() {
-                match self.begin(stream, name, stream_id).await {
+            if let Some(publish) = publish.take() {
+                match self.begin(stream, publish).await {
                     Ok(back) => stream = back,
                     Err(end) => return end,
                 }
             }
             let deadline = match self.drain(&mut stream).await {
                 Ok(Drained::Idle(deadline)) => deadline,
-                Ok(Drained::Publish(name, stream_id)) => {
-                    publish = Some((name, stream_id));
+                Ok(Drained::Publish(admitted)) => {
+                    publish = Some(admitted);
                     continue;
                 }
                 Ok(Drained::Close) => {
@@ -265,11 +275,13 @@ impl Session {
                     }
                 }
                 Output::Event(Event::Publish {
-                    stream_id, target, ..
+                    stream_id,
+                    target,
+                    kind,
                 }) => {
-                    if let Some(name) = self.authorise(stream_id, &target) {
-                        send(stream, &mut answers).await?;
-                        return Ok(Drained::Publish(name, stream_id));
+                    send(stream, &mut answers).await?;
+                    if let Some(publish) = self.authorise(stream_id, &target, kind).await {
+                        return Ok(Drained::Publish(publish));
                     }
                 }
                 Output::Event(event) => self.handle(event)?,
@@ -286,27 +298,33 @@ impl Session {
     }
 
     /// Checks a publish request; refuses it towards the peer if it may not be.
-    fn authorise(&mut self, stream_id: u32, target: &Target) -> Option<StreamName> {
-        let policy = self.live.shared().policy.load();
-        let request = PublishRequest {
-            app: &target.app,
-            key: &target.key,
-            query: target.query.as_deref(),
+    ///
+    /// A hook is waited for, and nothing is read meanwhile: what the peer sends waits in the
+    /// ring's few buffers of this connection, and then in the kernel.
+    async fn authorise(
+        &mut self,
+        stream_id: u32,
+        target: &Target,
+        kind: String,
+    ) -> Option<Publish> {
+        let asker = Asker {
             address: self.peer.ip(),
-            now: clock::now().utc,
+            connection: self.connection,
+            client: &self.client,
         };
-        match policy.authorise_publish(&request) {
-            Ok(grant) => Some(grant.name),
-            Err(refusal) => {
-                let (reason, answer) = match &refusal {
-                    AuthRefusal::BadKey => (Refused::Key, Refusal::BadName),
-                    AuthRefusal::BadName(_) => (Refused::Name, Refusal::BadName),
-                    AuthRefusal::BadSignature => (Refused::Signature, Refusal::BadName),
-                    AuthRefusal::Expired => (Refused::Expired, Refusal::Denied),
-                    AuthRefusal::Address => (Refused::Address, Refusal::Denied),
-                    _ => (Refused::Denied, Refusal::Denied),
+        match admit::publish(self.live.shared(), asker, target, kind).await {
+            Ok(admitted) => Some(Publish {
+                stream_id,
+                admitted,
+            }),
+            Err(denied) => {
+                let reason = denied.reason();
+                let answer = match reason {
+                    Refused::Key | Refused::Name | Refused::Signature => Refusal::BadName,
+                    Refused::HookFailed => Refusal::Rejected,
+                    _ => Refusal::Denied,
                 };
-                self.refuse(stream_id, reason, answer, &refusal);
+                self.refuse(stream_id, reason, answer, &denied);
                 None
             }
         }
@@ -315,7 +333,8 @@ impl Session {
     fn refuse(&mut self, stream_id: u32, reason: Refused, answer: Refusal, why: &dyn fmt::Display) {
         self.live.shared().counters.refuse(reason);
         // What is our own fault is not counted against encoders that may share an address.
-        if !matches!(reason, Refused::Busy | Refused::Store) {
+        let ours = [Refused::Busy, Refused::Store, Refused::HookFailed];
+        if !ours.contains(&reason) {
             self.live.note_refusal(self.peer.ip());
         }
         warn!(connection = self.connection, peer = %self.peer, "publish refused: {why}");
@@ -323,13 +342,9 @@ impl Session {
     }
 
     /// Begins an authorised publish session here, or moves it to the stream's owner.
-    async fn begin(
-        &mut self,
-        stream: Stream,
-        name: StreamName,
-        stream_id: u32,
-    ) -> Result<Stream, End> {
-        let Some((owner, here)) = self.live.owner(&name) else {
+    async fn begin(&mut self, stream: Stream, publish: Publish) -> Result<Stream, End> {
+        let stream_id = publish.stream_id;
+        let Some((owner, here)) = self.live.owner(&publish.admitted.name) else {
             self.refuse(
                 stream_id,
                 Refused::Busy,
@@ -339,7 +354,7 @@ impl Session {
             return Ok(stream);
         };
         if here {
-            self.begin_here(&name, stream_id);
+            self.begin_here(publish);
             return Ok(stream);
         }
         let Some(guard) = self.guard.take() else {
@@ -359,8 +374,8 @@ impl Session {
             machine: std::mem::replace(&mut self.machine, placeholder),
             peer: self.peer,
             connection: self.connection,
-            name,
-            stream_id,
+            client: std::mem::take(&mut self.client),
+            publish,
             hops: self.hops,
             guard,
         };
@@ -368,6 +383,7 @@ impl Session {
             return Err(End::Moved);
         };
         self.machine = back.machine;
+        self.client = back.client;
         self.guard = Some(back.guard);
         let stream =
             Stream::attach(back.socket).map_err(|e| End::Fault(Closed::Socket, e.to_string()))?;
@@ -380,30 +396,61 @@ impl Session {
         Ok(stream)
     }
 
-    fn begin_here(&mut self, name: &StreamName, stream_id: u32) {
+    fn begin_here(&mut self, publish: Publish) {
+        let Publish {
+            stream_id,
+            admitted,
+        } = publish;
         // A second publish on one connection replaces the first.
-        self.publishing = None;
-        match self.live.publish(name) {
+        self.unpublish();
+        match self.live.publish(&admitted.name) {
             Ok(lease) => {
                 self.live.shared().counters.published.inc();
-                info!(connection = self.connection, peer = %self.peer, stream = %name, "publishing");
+                info!(
+                    connection = self.connection,
+                    peer = %self.peer,
+                    stream = %admitted.name,
+                    "publishing"
+                );
                 self.publishing = Some(lease);
+                self.permit = Some(admitted.permit);
                 self.machine.accept_publish(stream_id);
             }
             Err(e) => self.refuse(stream_id, Refused::Store, Refusal::Rejected, &e),
         }
     }
 
+    fn unpublish(&mut self) -> Option<Lease> {
+        self.permit = None;
+        self.publishing.take()
+    }
+
     /// An event that needs no answer of ours beyond the machine's own.
     fn handle(&mut self, event: Event) -> Result<(), End> {
         match event {
-            Event::Connect { app, flash_ver, .. } => {
+            Event::Connect {
+                app,
+                tc_url,
+                flash_ver,
+                swf_url,
+                page_url,
+            } => {
                 debug!(
                     connection = self.connection,
                     app,
                     encoder = flash_ver,
                     "connect"
                 );
+                if self.live.shared().hooks.has_any() {
+                    let client = Client {
+                        app,
+                        flash_ver,
+                        swf_url,
+                        tc_url,
+                        page_url,
+                    };
+                    self.client = client.cut();
+                }
             }
             Event::Play { stream_id, .. } => {
                 self.machine.refuse_play(stream_id, Refusal::BadName);
@@ -441,7 +488,7 @@ impl Session {
                 );
             }
             Event::Unpublish { .. } => {
-                if let Some(lease) = self.publishing.take() {
+                if let Some(lease) = self.unpublish() {
                     info!(connection = self.connection, stream = %lease.name(), "unpublished");
                 }
             }
@@ -462,7 +509,7 @@ enum Drained {
     /// Nothing more to do before the deadline.
     Idle(Option<Mono>),
     /// A publish request was authorised; the machine may have more to say after it.
-    Publish(StreamName, u32),
+    Publish(Publish),
     /// The connection is to be closed.
     Close,
 }

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 use weir_auth::Policy;
+use weir_auth::hook::Hooks;
 use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
 use weir_media::{Now, StreamName};
@@ -33,6 +34,8 @@ pub struct Shared {
     pub library: Arc<Library>,
     /// Who may publish; replaced as a whole when it changes.
     pub policy: ArcSwap<Policy>,
+    /// Who is asked besides.
+    pub hooks: Arc<Hooks>,
     /// Counters of all workers.
     pub counters: Counters,
     hub: weir_hub::StreamConfig,
@@ -61,6 +64,7 @@ impl Shared {
     pub fn new(
         library: Arc<Library>,
         policy: Policy,
+        hooks: Arc<Hooks>,
         hub: weir_hub::StreamConfig,
         grace: Duration,
         workers: usize,
@@ -71,6 +75,7 @@ impl Shared {
         let shared = Self {
             library,
             policy: ArcSwap::from_pointee(policy),
+            hooks,
             counters: Counters::default(),
             hub,
             grace,

@@ -195,6 +195,8 @@ fn obs_connects(s: &mut ServerSession, wire: &mut Wire) -> Vec<u8> {
         app: "live".into(),
         tc_url: "rtmp://host/live".into(),
         flash_ver: "FMLE/3.0 (compatible; FMSc/1.0)".into(),
+        swf_url: "rtmp://host/live".into(),
+        page_url: String::new(),
     };
     assert_eq!(drained.events, [connect]);
     let answers = messages(&drained.bytes);

@@ -3,7 +3,7 @@
 mod file;
 mod value;
 
-pub use file::{AccessEntry, CertificateEntry, FileConfig, InputEntry};
+pub use file::{AccessEntry, CertificateEntry, FileConfig, HooksEntry, InputEntry};
 pub use value::{
     AccessFormat, Applications, ForwardedField, InputName, InputSecret, Listen, LogFormat,
     Networks, Span,
@@ -18,6 +18,10 @@ use weir_store::limits::WORKERS_MAX;
 
 /// The commented reference: every key with its unit and default.
 pub const REFERENCE: &str = include_str!("../../../docs/weir.toml");
+
+/// Default of `timeout` in `[hooks]`. At most 8 s can be set: a session that waits for the answer
+/// is not read from, and is closed after 10 s of silence.
+pub const HOOK_TIMEOUT: Span = Span(Duration::from_secs(3));
 
 /// Declares every setting once: its flag, environment variable, key and default.
 macro_rules! settings {
@@ -42,6 +46,8 @@ macro_rules! settings {
             pub inputs: Vec<InputEntry>,
             /// From where (`[access]`).
             pub access: AccessEntry,
+            /// Whom to ask (`[hooks]`).
+            pub hooks: HooksEntry,
             /// What HTTPS and RTMPS show (`[tls]`).
             pub certificates: Vec<CertificateEntry>,
         }
@@ -53,6 +59,7 @@ macro_rules! settings {
                     $($key: flags.$key.clone().or(file.$key).unwrap_or_else(|| $default),)+
                     inputs: file.input,
                     access: file.access,
+                    hooks: file.hooks,
                     certificates: file.tls.certificates,
                 }
             }
@@ -160,7 +167,7 @@ impl Settings {
     /// cannot be.
     fn holds_secrets(&self) -> bool {
         let signs = |i: &InputEntry| !(i.signing_keys.is_empty() && i.tencent_keys.is_empty());
-        self.inputs.iter().any(signs)
+        self.inputs.iter().any(signs) || self.hooks.secret.is_some()
     }
 
     /// Rules that one value alone cannot break.
@@ -181,6 +188,8 @@ impl Settings {
         within("part", self.part, 100, 2000)?;
         within("window", self.window, 3000, 86_400_000)?;
         within("grace", self.grace, 0, 3_600_000)?;
+        let timeout = self.hooks.timeout.unwrap_or(HOOK_TIMEOUT);
+        within("timeout of [hooks]", timeout, 100, 8000)?;
         if self.keep.0 < Duration::from_secs(60) {
             return Err(format!("keep = {} is shorter than 1m", self.keep));
         }

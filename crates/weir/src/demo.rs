@@ -304,7 +304,7 @@ impl Publisher {
 mod tests {
     use super::*;
     use crate::policy::policy;
-    use weir_auth::PublishRequest;
+    use weir_auth::StreamRequest;
 
     fn settings(text: &str) -> Settings {
         let dir = tempfile::tempdir().unwrap();
@@ -328,7 +328,7 @@ mod tests {
         let input = Input::with_key(name, own.hash());
         let policy = policy(&settings, vec![input]).unwrap();
         let publishes = |key: &Secret| {
-            let request = PublishRequest {
+            let request = StreamRequest {
                 app: "live",
                 key: key.expose(),
                 query: None,

@@ -1,6 +1,8 @@
-//! The policy that the settings describe, and URLs signed by its keys.
+//! The policy that the settings describe, whom to ask besides, and URLs signed by its keys.
 
-use crate::config::{InputEntry, Networks, Settings, Span};
+use crate::config::{HOOK_TIMEOUT, HooksEntry, InputEntry, Networks, Settings, Span};
+use weir_api::hooks::{Config, Format};
+use weir_auth::hook::Call;
 use weir_auth::policy::{Input, Policy};
 use weir_auth::secrets::DEMO_INPUT;
 use weir_auth::{Access, Secret, sign};
@@ -42,6 +44,27 @@ fn access(allow: &Networks, deny: &Networks) -> Result<Access, String> {
     Access::new(allow.0.clone(), deny.0.clone()).map_err(|e| e.to_string())
 }
 
+/// The hooks that the settings describe; `None` if nobody is to be called.
+pub fn hooks(entry: &HooksEntry) -> Option<Config> {
+    let urls = [
+        (Call::Publish, &entry.on_publish),
+        (Call::Play, &entry.on_play),
+        (Call::PublishDone, &entry.on_publish_done),
+        (Call::PlayDone, &entry.on_play_done),
+        (Call::Done, &entry.on_done),
+    ];
+    let urls = urls.into_iter();
+    let urls: Vec<_> = urls
+        .filter_map(|(call, url)| Some((call, url.as_ref()?.0.clone())))
+        .collect();
+    (!urls.is_empty()).then(|| Config {
+        urls,
+        format: entry.format.map_or(Format::Form, |format| format.0),
+        timeout: entry.timeout.unwrap_or(HOOK_TIMEOUT).0,
+        secret: entry.secret.as_ref().map(|secret| secret.0.clone()),
+    })
+}
+
 /// What an encoder is given as its stream key: the name of an input and a signature of its first
 /// key that lets publishing begin within `valid` of `now`.
 ///
@@ -78,7 +101,7 @@ mod tests {
     use crate::config::Flags;
     use std::os::unix::fs::PermissionsExt as _;
     use std::time::Duration;
-    use weir_auth::{GrantedBy, PublishRequest};
+    use weir_auth::{GrantedBy, StreamRequest};
 
     fn load(text: &str, mode: u32) -> Result<Settings, String> {
         let dir = tempfile::tempdir().unwrap();
@@ -103,7 +126,7 @@ mod tests {
         for tencent in [false, true] {
             let key = signed_key(&settings, &event, (hour, now), tencent).unwrap();
             let ask = |address: &str, seconds: i64| {
-                policy.authorise_publish(&PublishRequest {
+                policy.authorise_publish(&StreamRequest {
                     app: "live",
                     key: &key,
                     query: None,

@@ -1,16 +1,17 @@
 //! The whole server: wiring, signals, the drain at the end.
 
 use crate::config::{CertificateEntry, Listen, Settings};
-use crate::policy::policy;
 use crate::ready::{self, Ready};
 use crate::worker::{Parts, Worker};
-use crate::{logging, metrics};
+use crate::{logging, metrics, policy};
 use prometheus_client::registry::Registry;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{info, warn};
+use weir_api::hooks;
+use weir_auth::hook::{Call, Hooks};
 use weir_auth::policy::Input;
 use weir_auth::secrets::{DEMO_INPUT, Secrets};
 use weir_live::{Handoff, Shared};
@@ -23,6 +24,9 @@ use weir_store::{DiskSpace, Library, LibraryConfig};
 /// Streams with news that one worker has not looked at yet. A name that does not fit is
 /// dropped: its waiters look again when their time is up.
 const NEWS_QUEUED_MAX: usize = 4096;
+
+/// How long the end waits until the hook was told of the sessions that it ended.
+const HOOKS_WAIT: Duration = Duration::from_secs(3);
 
 /// How often appended segments are brought to the disk: what a power cut may cost.
 const SYNC_TICK: Duration = Duration::from_secs(1);
@@ -41,6 +45,8 @@ pub struct Server {
     is_ready: Arc<AtomicBool>,
     delivery: Delivery,
     control: tokio::runtime::Runtime,
+    /// What is still to be told to the hook.
+    pending_hooks: Option<hooks::Pending>,
     library: Arc<Library>,
 }
 
@@ -70,16 +76,17 @@ impl Server {
         let mut inputs = inputs;
         let demo = StreamName::parse(DEMO_INPUT).map_err(|e| e.to_string())?;
         inputs.push(Input::with_key(demo, secrets.demo_key.hash()));
-        let policy = policy(settings, inputs)?;
-        if policy.is_open() {
-            warn!("open: whoever reaches the RTMP port can publish under any name");
-        }
+        let policy = policy::policy(settings, inputs)?;
         let cpus = processors(settings.workers);
         let delivery = Delivery::new(settings)?;
         let listeners = Listeners::bind(settings, cpus.len(), &delivery)?;
         let ready = listeners.ready(absolute(settings));
         let mut registry = Registry::with_prefix("weir");
         metrics::register(&mut registry, library.clone());
+        let (hooks, runner) = start_hooks(settings, &mut registry)?;
+        if policy.is_open() && !hooks.has(Call::Publish) {
+            warn!("open: whoever reaches the RTMP port can publish under any name");
+        }
         let api = listeners
             .api
             .first()
@@ -91,10 +98,22 @@ impl Server {
             part: settings.part.0,
             ..weir_hub::StreamConfig::default()
         };
-        let shared = Shared::new(library.clone(), policy, hub, settings.grace.0, cpus.len());
+        let shared = Shared::new(
+            library.clone(),
+            policy,
+            hooks,
+            hub,
+            settings.grace.0,
+            cpus.len(),
+        );
         let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry, &delivery)?;
         let is_ready = Arc::new(AtomicBool::new(true));
         let control = start_control(api, registry, is_ready.clone(), library.clone())?;
+        let pending_hooks = runner.map(|runner| {
+            let pending = runner.pending();
+            control.spawn(runner.run());
+            pending
+        });
         if let Some(path) = settings.ready_file() {
             let failed = |e| format!("cannot write ready file {}: {e}", path.display());
             ready.write(path).map_err(failed)?;
@@ -115,6 +134,7 @@ impl Server {
             is_ready,
             delivery,
             control,
+            pending_hooks,
             library,
         })
     }
@@ -160,6 +180,12 @@ impl Server {
         drop(self.stops);
         for worker in self.workers {
             worker.join();
+        }
+        if let Some(pending) = self.pending_hooks {
+            let told = async { tokio::time::timeout(HOOKS_WAIT, pending.none()).await };
+            if self.control.block_on(told).is_err() {
+                warn!("the hook was not told of every session's end");
+            }
         }
         self.control.shutdown_background();
         if let Err(e) = self.library.sync() {
@@ -364,6 +390,20 @@ fn start_workers(
     }
     shared.resume_all();
     Ok((workers, stops))
+}
+
+/// The hooks of the settings, and what makes their calls on the control plane.
+fn start_hooks(
+    settings: &Settings,
+    registry: &mut Registry,
+) -> Result<(Arc<Hooks>, Option<hooks::Runner>), String> {
+    let Some(config) = policy::hooks(&settings.hooks) else {
+        return Ok((Hooks::none(), None));
+    };
+    let counters = hooks::Counters::default();
+    counters.register(registry);
+    let (hooks, runner) = hooks::Runner::new(config, counters)?;
+    Ok((hooks, Some(runner)))
 }
 
 /// Starts the control plane: the api listener and retention.

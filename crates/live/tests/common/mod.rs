@@ -48,7 +48,8 @@ pub fn shared(
 ) -> (Arc<Shared>, Vec<Receiver<Handoff>>) {
     let library = Library::open(LibraryConfig::new(data), clock::now()).unwrap();
     let hub = weir_hub::StreamConfig::default();
-    Shared::new(library, policy, hub, Duration::ZERO, workers)
+    let hooks = weir_auth::hook::Hooks::none();
+    Shared::new(library, policy, hooks, hub, Duration::ZERO, workers)
 }
 
 /// Serves RTMP on a free port until the runtime ends. Called on a ring.

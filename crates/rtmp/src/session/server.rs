@@ -64,6 +64,10 @@ pub enum Event {
         tc_url: String,
         /// The client's program and version.
         flash_ver: String,
+        /// Where the client was loaded from.
+        swf_url: String,
+        /// The page around it.
+        page_url: String,
     },
     /// `publish`: answer with [`ServerSession::accept_publish`] or
     /// [`ServerSession::refuse_publish`]. Events of the media that came right behind it

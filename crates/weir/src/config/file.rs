@@ -1,8 +1,8 @@
 //! `weir.toml`.
 
 use super::value::{
-    AccessFormat, Applications, ForwardedField, InputKey, InputName, InputSecret, Listen,
-    LogFormat, Networks, Sites, Span,
+    AccessFormat, Applications, ForwardedField, HookFormat, HookUrl, InputKey, InputName,
+    InputSecret, Listen, LogFormat, Networks, Sites, Span,
 };
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,28 @@ pub struct AccessEntry {
     pub play_deny: Networks,
 }
 
+/// `[hooks]`: the program that is asked who may publish and play, and told when they are done.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HooksEntry {
+    /// Asked before a stream is published.
+    pub on_publish: Option<HookUrl>,
+    /// Asked before a stream is played over RTMP.
+    pub on_play: Option<HookUrl>,
+    /// Told when a publisher is done.
+    pub on_publish_done: Option<HookUrl>,
+    /// Told when a player is done.
+    pub on_play_done: Option<HookUrl>,
+    /// Told when either is.
+    pub on_done: Option<HookUrl>,
+    /// How the body is written.
+    pub format: Option<HookFormat>,
+    /// Longest time for an answer.
+    pub timeout: Option<Span>,
+    /// Signs the calls.
+    pub secret: Option<InputSecret>,
+}
+
 /// `[tls]`: what HTTPS and RTMPS show.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,6 +135,8 @@ pub struct FileConfig {
     pub access_log_format: Option<AccessFormat>,
     #[serde(default)]
     pub access: AccessEntry,
+    #[serde(default)]
+    pub hooks: HooksEntry,
     #[serde(default)]
     pub tls: TlsEntry,
     #[serde(default)]

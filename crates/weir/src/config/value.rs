@@ -4,6 +4,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+use weir_api::hooks::{Format, Url};
 use weir_auth::key::{KeyHash, Secret};
 use weir_http::forwarded::Field;
 use weir_http::network::Network;
@@ -274,6 +275,34 @@ impl FromStr for InputSecret {
     }
 }
 
+/// The address of a hook.
+#[derive(Debug, Clone)]
+pub struct HookUrl(pub Url);
+
+impl FromStr for HookUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+/// How calls of hooks are written.
+#[derive(Debug, Clone, Copy)]
+pub struct HookFormat(pub Format);
+
+impl FromStr for HookFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "form" => Ok(Self(Format::Form)),
+            "json" => Ok(Self(Format::Json)),
+            _ => Err(format!("{text:?} is neither \"form\" nor \"json\"")),
+        }
+    }
+}
+
 /// Lets serde read a value by its `FromStr`, so that an error carries its line.
 macro_rules! from_text {
     ($($name:ty),+) => {$(
@@ -294,7 +323,9 @@ from_text!(
     ForwardedField,
     InputName,
     InputKey,
-    InputSecret
+    InputSecret,
+    HookUrl,
+    HookFormat
 );
 
 #[cfg(test)]

@@ -81,6 +81,8 @@ impl ServerSession {
             app: app.split('?').next().unwrap_or_default().to_owned(),
             tc_url: tc_url.clone(),
             flash_ver: text("flashVer"),
+            swf_url: text("swfUrl"),
+            page_url: text("pageUrl"),
         });
         self.connected = Some((app, tc_url));
     }
