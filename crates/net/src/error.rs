@@ -73,6 +73,8 @@ pub enum Error {
         /// The key's file.
         key: PathBuf,
     },
+    /// The system has no certificates of authorities.
+    NoAuthorities,
     /// TLS cannot be set up at all.
     Tls(rustls::Error),
 }
@@ -140,6 +142,10 @@ impl fmt::Display for Error {
                  name the files of one and the same certificate",
                 key.display(),
                 certificate.display()
+            ),
+            Self::NoAuthorities => f.write_str(
+                "this system has no certificates of authorities, which tell genuine servers; \
+                 install the package ca-certificates, or name a file of your own",
             ),
             Self::Tls(error) => write!(f, "cannot set up TLS: {error}"),
         }

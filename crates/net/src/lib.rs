@@ -1,4 +1,4 @@
-//! Listening sockets, limits on who may use them, and TLS.
+//! Listening sockets, limits on who may use them, connections to others, and TLS.
 //!
 //! | looking for | module |
 //! |---|---|
@@ -6,25 +6,33 @@
 //! | one port shared by all workers, and by no other program | [`listen`] |
 //! | how many connections an address may hold | [`connections`] |
 //! | how often an address may fail | [`rate`] |
+//! | connections to other servers | [`dial`], [`resolve`] |
+//! | where they may go | [`reach`] |
 //! | certificates, TLS connections | [`tls`] |
 //! | one type for plain and TLS connections | [`stream`] |
 //!
-//! The sockets that [`bind`] makes are plain ones; what is accepted from them is the ring's.
+//! The sockets that [`bind`] makes are plain ones; what is accepted from them is the ring's, and so
+//! is what [`Dialer`] makes.
 #![forbid(unsafe_code)]
 
 pub mod address;
 pub mod connections;
+pub mod dial;
 pub mod error;
 pub mod limits;
 pub mod listen;
 mod peer;
 pub mod rate;
+pub mod reach;
+pub mod resolve;
 pub mod stream;
 pub mod tls;
 
 pub use address::Address;
 pub use connections::{ConnectionGuard, ConnectionLimits, Refused};
+pub use dial::Dialer;
 pub use error::Error;
 pub use listen::bind;
 pub use rate::RateLimit;
+pub use reach::Reach;
 pub use stream::{Detached, Received, Stream};

@@ -92,3 +92,21 @@ pub const ALERT_LINGER_BYTES: usize = 64 * 1024;
 
 /// How long a close waits for room to send its `close_notify`.
 pub const CLOSE_NOTIFY_WAIT: Duration = Duration::from_secs(1);
+
+/// Threads that look names up. Each may be held for as long as a name server is silent, up to half
+/// a minute with the usual settings.
+pub const RESOLVER_THREADS: usize = 4;
+
+/// Lookups that wait for one of these threads: as many as there are outgoing streams at most on a
+/// large machine. One takes below 1 KiB.
+pub const LOOKUPS_QUEUED_MAX: usize = 1024;
+
+/// Addresses of one name that are tried, in the order of the resolver.
+pub const ADDRESSES_TRIED_MAX: usize = 8;
+
+/// How long one address may take to accept a connection: a second try of TCP (after 1 s, then 2 s)
+/// is waited for.
+pub const CONNECT_WAIT: Duration = Duration::from_secs(4);
+
+/// How long a connection to another server may take in all: lookup, connect and TLS.
+pub const DIAL_WAIT: Duration = Duration::from_secs(15);

@@ -1,17 +1,15 @@
 //! What all TLS connections of a listener share.
 
 use crate::error::Error;
-use crate::limits::{ALERT_LINGER_BYTES, ALERT_LINGER_WAIT};
+use crate::tls::handshake;
 use crate::tls::identity::{Identity, Warning};
 use crate::tls::names::{Resolver, Table};
 use crate::tls::session::Session;
 use crate::tls::stream::TlsStream;
-use bytes::Bytes;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, ServerConfig};
 use std::fmt;
 use std::io;
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::SystemTime;
 use weir_ring::net::TcpStream;
@@ -82,18 +80,9 @@ impl Acceptor {
     /// # Errors
     /// `InvalidData` with the fault of the peer, which was told so by an alert; `UnexpectedEof` if
     /// it left; those of recv(2) and send(2). The connection is closed.
-    pub async fn accept(&self, mut stream: TcpStream) -> io::Result<TlsStream> {
-        let mut session = Session::new(self.0.config.clone())?;
-        match handshake(&mut stream, &mut session).await {
-            Ok(()) => Ok(TlsStream::new(stream, session)),
-            Err(error) => {
-                if let Some(alert) = session.take_control() {
-                    let _ = weir_ring::timeout(ALERT_LINGER_WAIT, last(&mut stream, alert)).await;
-                }
-                stream.close().await;
-                Err(error)
-            }
-        }
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream> {
+        let session = Session::server(self.0.config.clone())?;
+        handshake::run(stream, session).await
     }
 }
 
@@ -112,38 +101,6 @@ fn table(identities: &[Identity], provider: &CryptoProvider) -> Result<Table, Er
         .map(|identity| identity.load(provider, now))
         .collect();
     Table::new(loaded?).ok_or(Error::NoIdentity)
-}
-
-async fn handshake(stream: &mut TcpStream, session: &mut Session) -> io::Result<()> {
-    while session.is_handshaking() {
-        let Some(received) = stream.recv().await? else {
-            let message = "the peer closed during the TLS handshake";
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
-        };
-        session.handle_received(&received)?;
-        drop(received);
-        // The last flight of TLS 1.3, tickets only, could wait for the first answer. But it carries
-        // the acknowledgement without which a client that leaves Nagle's algorithm on holds its
-        // request back for 40 ms.
-        if let Some(flight) = session.take_control() {
-            stream.send(flight).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Sends the alert that ends the connection, and reads what the peer had under way: bytes that
-/// were never read would turn the close into a reset, which can take the alert with it.
-async fn last(stream: &mut TcpStream, alert: Bytes) -> io::Result<()> {
-    stream.send(alert).await?;
-    stream.shutdown(Shutdown::Write)?;
-    let mut read = 0;
-    while read < ALERT_LINGER_BYTES
-        && let Some(received) = stream.recv().await?
-    {
-        read += received.len();
-    }
-    Ok(())
 }
 
 const _: () = {

@@ -68,7 +68,7 @@ pub(crate) struct Loaded {
 
 impl Identity {
     pub(crate) fn load(&self, provider: &CryptoProvider, now: SystemTime) -> Result<Loaded, Error> {
-        let chain = self.chain()?;
+        let chain = certificates(&self.certificate)?;
         let facts = chain.first().and_then(|leaf| Facts::read(leaf));
         let facts = facts.ok_or_else(|| Error::Certificate(self.certificate.clone()))?;
         let key = private_key(&self.key)?;
@@ -105,16 +105,16 @@ impl Identity {
             warnings,
         })
     }
+}
 
-    fn chain(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
-        let file = &self.certificate;
-        let pem = read(file)?;
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        match chain {
-            Ok(chain) if chain.is_empty() => Err(Error::NoCertificate(file.clone())),
-            Ok(chain) => Ok(chain),
-            Err(_) => Err(Error::Certificate(file.clone())),
-        }
+/// The certificates in a file: at least one.
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = read(file)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(Error::NoCertificate(file.to_owned())),
+        Ok(found) => Ok(found),
+        Err(_) => Err(Error::Certificate(file.to_owned())),
     }
 }
 

@@ -9,14 +9,47 @@ use crate::limits::{
 };
 use crate::tls::pool::{Sealed, with_scratch};
 use bytes::Bytes;
-use rustls::ProtocolVersion;
-use rustls::server::{ServerConfig, ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, WriteTraffic};
+use rustls::client::{ClientConfig, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
+use rustls::server::{ServerConfig, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError};
+use rustls::{CommonState, ProtocolVersion};
 use std::io;
 use std::sync::Arc;
 
+/// Which end of the connection we are.
+enum Machine {
+    Server(Box<UnbufferedServerConnection>),
+    Client(Box<UnbufferedClientConnection>),
+}
+
+impl Machine {
+    fn common(&self) -> &CommonState {
+        match self {
+            Self::Server(connection) => connection,
+            Self::Client(connection) => connection,
+        }
+    }
+}
+
+/// The same for both ends, whose types have nothing in common but their methods.
+macro_rules! either {
+    ($machine:expr, $connection:ident => $do:expr) => {
+        match $machine {
+            Machine::Server($connection) => $do,
+            Machine::Client($connection) => $do,
+        }
+    };
+}
+
+/// What is to be sealed.
+enum Outgoing<'a> {
+    Data(&'a [u8]),
+    CloseNotify,
+}
+
 pub(crate) struct Session {
-    connection: UnbufferedServerConnection,
+    machine: Machine,
     /// Received and not yet understood: part of a record, or of a handshake message.
     received: Vec<u8>,
     /// Decrypted and not yet taken.
@@ -30,27 +63,40 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(config: Arc<ServerConfig>) -> io::Result<Self> {
-        Ok(Self {
-            connection: UnbufferedServerConnection::new(config).map_err(invalid)?,
+    pub(crate) fn server(config: Arc<ServerConfig>) -> io::Result<Self> {
+        let connection = UnbufferedServerConnection::new(config).map_err(invalid)?;
+        Ok(Self::new(Machine::Server(Box::new(connection))))
+    }
+
+    /// A client's end. Its first message waits in [`Session::take_control`].
+    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
+        let connection = UnbufferedClientConnection::new(config, name).map_err(invalid)?;
+        let mut session = Self::new(Machine::Client(Box::new(connection)));
+        session.handle_received(&[])?;
+        Ok(session)
+    }
+
+    fn new(machine: Machine) -> Self {
+        Self {
+            machine,
             received: Vec::new(),
             plaintext: Vec::new(),
             control: Vec::new(),
             fruitless: 0,
             is_ended: false,
-        })
+        }
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
-        self.connection.is_handshaking()
+        self.machine.common().is_handshaking()
     }
 
     pub(crate) fn is_tls13(&self) -> bool {
-        self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+        self.machine.common().protocol_version() == Some(ProtocolVersion::TLSv1_3)
     }
 
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
-        self.connection.alpn_protocol()
+        self.machine.common().alpn_protocol()
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -119,30 +165,38 @@ impl Session {
     fn process(&mut self, buffer: &mut [u8]) -> Result<usize, rustls::Error> {
         let mut used = 0;
         loop {
-            let status = self
-                .connection
-                .process_tls_records(buffer.get_mut(used..).unwrap_or_default());
-            let discard = status.discard;
-            let mut go_on = true;
-            match status.state {
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(record) = traffic.next_record() {
-                        self.plaintext.extend_from_slice(record?.payload);
+            let rest = buffer.get_mut(used..).unwrap_or_default();
+            let (discard, go_on) = either!(&mut self.machine, connection => {
+                let status = connection.process_tls_records(rest);
+                let go_on = match status.state {
+                    Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                        while let Some(record) = traffic.next_record() {
+                            self.plaintext.extend_from_slice(record?.payload);
+                        }
+                        Ok(true)
                     }
-                }
-                Ok(ConnectionState::EncodeTlsData(mut message)) => {
-                    encode(&mut self.control, |room| message.encode(room))?;
-                }
-                Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
-                Ok(ConnectionState::PeerClosed) => self.is_ended = true,
-                Ok(_) => go_on = false,
-                Err(error) => {
-                    self.collect_alert();
-                    return Err(error);
-                }
+                    Ok(ConnectionState::EncodeTlsData(mut message)) => {
+                        encode(&mut self.control, |room| message.encode(room))?;
+                        Ok(true)
+                    }
+                    Ok(ConnectionState::TransmitTlsData(transmit)) => {
+                        transmit.done();
+                        Ok(true)
+                    }
+                    Ok(ConnectionState::PeerClosed) => {
+                        self.is_ended = true;
+                        Ok(true)
+                    }
+                    Ok(_) => Ok(false),
+                    Err(error) => Err(error),
+                };
+                (status.discard, go_on)
+            });
+            if go_on.is_err() {
+                self.collect_alert();
             }
             used += discard;
-            if !go_on {
+            if !go_on? {
                 return Ok(used);
             }
         }
@@ -150,13 +204,17 @@ impl Session {
 
     /// Takes the alert that rustls has queued with its error.
     fn collect_alert(&mut self) {
-        while self.connection.wants_write() {
-            let Ok(ConnectionState::EncodeTlsData(mut message)) =
-                self.connection.process_tls_records(&mut []).state
-            else {
-                return;
-            };
-            if encode(&mut self.control, |room| message.encode(room)).is_err() {
+        while self.machine.common().wants_write() {
+            let encoded = either!(&mut self.machine, connection => {
+                let status = connection.process_tls_records(&mut []);
+                match status.state {
+                    Ok(ConnectionState::EncodeTlsData(mut message)) => {
+                        encode(&mut self.control, |room| message.encode(room)).is_ok()
+                    }
+                    _ => false,
+                }
+            });
+            if !encoded {
                 return;
             }
         }
@@ -168,7 +226,7 @@ impl Session {
     /// # Errors
     /// `NotConnected` when the session cannot send; `InvalidData` when its keys are used up.
     pub(crate) fn seal(&mut self, plaintext: &[u8], out: &mut Sealed) -> io::Result<()> {
-        self.write(out, |traffic, room| traffic.encrypt(plaintext, room))
+        self.write(out, &Outgoing::Data(plaintext))
     }
 
     /// Seals the `close_notify` alert.
@@ -176,41 +234,42 @@ impl Session {
     /// # Errors
     /// As [`Session::seal`].
     pub(crate) fn seal_close_notify(&mut self, out: &mut Sealed) -> io::Result<()> {
-        self.write(out, |traffic, room| traffic.queue_close_notify(room))
+        self.write(out, &Outgoing::CloseNotify)
     }
 
-    /// Brings the connection to where it can send, and has `f` write to the room of `out`. A key
-    /// update that is due is written there too, as it has its place between two records.
-    fn write(
-        &mut self,
-        out: &mut Sealed,
-        f: impl FnOnce(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
-    ) -> io::Result<()> {
+    /// Brings the connection to where it can send, and seals into the room of `out`. A key update
+    /// that is due is written there too, as it has its place between two records.
+    fn write(&mut self, out: &mut Sealed, what: &Outgoing<'_>) -> io::Result<()> {
         loop {
             // All whole records were processed when they came, so this stops at once, unless a
             // message of ours waits. rustls wants to see the rest again all the same.
-            let status = self.connection.process_tls_records(&mut self.received);
-            let discard = status.discard;
-            match status.state.map_err(invalid)? {
-                ConnectionState::EncodeTlsData(mut message) => {
-                    let len = message.encode(out.spare()).map_err(unsendable)?;
-                    out.filled(len);
+            let discard = either!(&mut self.machine, connection => {
+                let status = connection.process_tls_records(&mut self.received);
+                let discard = status.discard;
+                match status.state.map_err(invalid)? {
+                    ConnectionState::EncodeTlsData(mut message) => {
+                        let len = message.encode(out.spare()).map_err(unsendable)?;
+                        out.filled(len);
+                    }
+                    ConnectionState::TransmitTlsData(transmit) => transmit.done(),
+                    ConnectionState::PeerClosed => self.is_ended = true,
+                    ConnectionState::WriteTraffic(mut traffic) => {
+                        let room = out.spare();
+                        let len = match what {
+                            Outgoing::Data(plaintext) => traffic.encrypt(plaintext, room),
+                            Outgoing::CloseNotify => traffic.queue_close_notify(room),
+                        };
+                        out.filled(len.map_err(unsendable)?);
+                        return Ok(());
+                    }
+                    _ => return Err(io::ErrorKind::NotConnected.into()),
                 }
-                ConnectionState::TransmitTlsData(transmit) => transmit.done(),
-                ConnectionState::PeerClosed => self.is_ended = true,
-                ConnectionState::WriteTraffic(mut traffic) => {
-                    let len = f(&mut traffic, out.spare()).map_err(unsendable)?;
-                    out.filled(len);
-                    return Ok(());
-                }
-                _ => return Err(io::ErrorKind::NotConnected.into()),
-            }
+                discard
+            });
             self.received.drain(..discard.min(self.received.len()));
         }
     }
 }
-
-type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
 
 /// Bytes that `len` bytes of plaintext take at most when sealed, key updates included.
 pub(crate) const fn sealed_len(len: usize) -> usize {
