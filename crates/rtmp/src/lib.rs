@@ -19,6 +19,7 @@
 //! | FLV files and tag bodies | [`flv`] |
 //! | from tag bodies to frames and back | [`demux`], [`mux`] |
 //! | who says what when | [`session`] |
+//! | a stream's address on another server | [`url`] |
 //! | why a connection ended | [`error`] |
 //! | any maximum | [`limits`] |
 #![forbid(unsafe_code)]
@@ -37,6 +38,8 @@ pub mod message;
 pub mod metadata;
 pub mod mux;
 pub mod session;
+pub mod url;
 
 pub use error::{Error, Fault};
 pub use metadata::Metadata;
+pub use url::Url;

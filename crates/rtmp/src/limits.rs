@@ -92,3 +92,7 @@ pub const AAC_CONFIG_WAIT_FRAMES: u32 = 8;
 /// Two timestamps this close, in milliseconds, but for 2^31, are taken as a wrap of a sender
 /// that masks its timestamps to 31 bits.
 pub const WRAP_31_MARGIN_MS: i64 = 3_600_000;
+
+/// Longest address of a stream on another server, key included, in bytes. Signed ones with a token
+/// in the query have a few hundred.
+pub const URL_BYTES_MAX: usize = 2048;

@@ -61,6 +61,18 @@ pub enum Event {
         /// The server's words.
         description: String,
     },
+    /// The server refused, and says where else to ask. The session closes.
+    Redirected {
+        /// The `tcUrl` to connect to.
+        tc_url: String,
+    },
+    /// The server asks to connect again, before long: it is about to go (Enhanced RTMP v2,
+    /// "Reconnect Request"). It serves meanwhile.
+    ReconnectRequested {
+        /// The `tcUrl` to connect to, perhaps relative to the one of this session; the same if
+        /// there is none.
+        tc_url: Option<String>,
+    },
     /// The stream's metadata.
     Metadata(Metadata),
     /// The configuration of a track, new or changed. Applies to the frames that follow.

@@ -22,6 +22,12 @@ mod transaction {
 /// How long the server may buffer for a player, in milliseconds.
 const BUFFER_LENGTH_MS: u32 = 1000;
 
+/// `capsEx`: we handle a reconnect request.
+const CAPS_EX_RECONNECT: f64 = 1.0;
+
+/// The status code of a reconnect request.
+const RECONNECT_REQUEST: &str = "NetConnection.Connect.ReconnectRequest";
+
 /// `start` of `play`: live only (§7.2.2.1).
 const PLAY_LIVE: f64 = -1000.0;
 
@@ -35,6 +41,7 @@ impl ClientSession {
             text("type", "nonprivate"),
             text("flashVer", "FMLE/3.0 (compatible; weir)"),
             text("tcUrl", &self.config.tc_url),
+            ("capsEx".to_owned(), Value::Number(CAPS_EX_RECONNECT)),
         ]);
         let command = Command::new("connect", transaction::CONNECT, object, vec![]);
         self.link.command(0, &command);
@@ -63,6 +70,13 @@ impl ClientSession {
             ("_error", Phase::Connecting) if id == transaction::CONNECT => self.refused(&command),
             ("_error", Phase::Creating) if id == transaction::CREATE_STREAM => {
                 self.refused(&command);
+            }
+            ("onStatus", Phase::Creating | Phase::Starting | Phase::Started)
+                if information(&command, "code") == RECONNECT_REQUEST =>
+            {
+                let tc_url = information(&command, "tcUrl");
+                let tc_url = (!tc_url.is_empty()).then(|| tc_url.to_owned());
+                self.events.push_back(Event::ReconnectRequested { tc_url });
             }
             ("onStatus", Phase::Starting | Phase::Started) => self.status(&command, now),
             ("close", _) => self.ended(),
@@ -103,11 +117,7 @@ impl ClientSession {
     }
 
     fn status(&mut self, command: &Command, now: Mono) {
-        let information = command.arguments.first();
-        let text = |name| {
-            let value = information.and_then(|i| i.property(name));
-            value.and_then(Value::as_str).unwrap_or_default()
-        };
+        let text = |name| information(command, name);
         match (text("code"), self.config.mode) {
             ("NetStream.Publish.Start", Mode::Publish) => self.started(Event::Publishing),
             ("NetStream.Play.Start", Mode::Play) => {
@@ -135,14 +145,18 @@ impl ClientSession {
     }
 
     fn refused(&mut self, command: &Command) {
-        let text = |name| {
-            let value = command.arguments.first().and_then(|i| i.property(name));
-            value.and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        self.events.push_back(Event::Refused {
-            code: text("code"),
-            description: text("description"),
-        });
+        let elsewhere = command.arguments.first().and_then(|i| i.property("ex"));
+        let elsewhere = elsewhere.and_then(|ex| ex.property("redirect"));
+        self.events
+            .push_back(match elsewhere.and_then(Value::as_str) {
+                Some(tc_url) if self.phase == Phase::Connecting => Event::Redirected {
+                    tc_url: tc_url.to_owned(),
+                },
+                _ => Event::Refused {
+                    code: information(command, "code").to_owned(),
+                    description: information(command, "description").to_owned(),
+                },
+            });
         self.timers.clear_all();
         self.phase = Phase::Closing;
     }
@@ -160,4 +174,10 @@ impl ClientSession {
             vec![id.into()],
         );
     }
+}
+
+/// A text in the object that tells how a call went; empty if it is not there.
+fn information<'c>(command: &'c Command, name: &str) -> &'c str {
+    let value = command.arguments.first().and_then(|i| i.property(name));
+    value.and_then(Value::as_str).unwrap_or_default()
 }
