@@ -7,6 +7,7 @@
 //! | a running weir | [`server`] |
 //! | other programs, started and surely ended | [`process`] |
 //! | where ffmpeg, Chromium and the rest are | [`tools`] |
+//! | other RTMP servers | [`peers`] |
 //! | clips to publish | [`clips`] |
 //! | publishing exact bytes | [`rtmp`], [`flv`] |
 //! | a plain socket on a TLS port | [`bridge`] |
@@ -27,6 +28,7 @@ pub mod hls;
 pub mod hook;
 pub mod http;
 pub mod mp4;
+pub mod peers;
 pub mod probe;
 pub mod process;
 pub mod rtmp;

@@ -166,6 +166,17 @@ impl Weir {
         (!values.is_empty()).then(|| values.iter().sum())
     }
 
+    /// The ids of a stream's broadcasts on disk.
+    pub fn broadcasts(&self, name: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.data.join("streams").join(name));
+        let names = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.file_name());
+        names.map(|n| n.to_string_lossy().into_owned()).collect()
+    }
+
     /// Resident memory in KiB.
     ///
     /// # Panics

@@ -22,6 +22,8 @@ mod players;
 mod program;
 #[path = "main/publish.rs"]
 mod publish;
+#[path = "main/pull.rs"]
+mod pull;
 #[path = "main/rtmps.rs"]
 mod rtmps;
 #[path = "main/support.rs"]

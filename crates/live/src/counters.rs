@@ -1,6 +1,7 @@
 //! What this crate counts.
 
-use crate::reasons::{Closed, Happened, Refused};
+use crate::reasons::{Closed, Happened, Refused, RemoteFailure};
+use crate::remote::Failure;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -32,6 +33,8 @@ pub struct Counters {
     pub events: Family<Happened, Counter>,
     /// Segments closed, all tracks.
     pub segments: Counter,
+    /// Failures of connections to sources, by reason.
+    pub pull_failures: Family<RemoteFailure, Counter>,
 }
 
 impl Counters {
@@ -90,6 +93,15 @@ impl Counters {
             "Segments closed, all tracks",
             self.segments.clone(),
         );
+        r.register(
+            "pull_failures",
+            "Failures of connections to sources",
+            self.pull_failures.clone(),
+        );
+    }
+
+    pub(crate) fn pull_failed(&self, failure: &Failure) {
+        self.pull_failures.get_or_create(&failure.reason()).inc();
     }
 
     pub(crate) fn refuse(&self, reason: Refused) {
@@ -120,6 +132,7 @@ impl Default for Counters {
             frames: Counter::default(),
             events: at_zero(Happened::ALL),
             segments: Counter::default(),
+            pull_failures: at_zero(RemoteFailure::ALL),
         }
     }
 }
@@ -153,7 +166,8 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line:?} is not in {text}");
         }
         let labelled = text.lines().filter(|l| l.contains("{reason=")).count();
-        let known = Closed::ALL.len() + Refused::ALL.len() + Happened::ALL.len();
+        let known =
+            Closed::ALL.len() + Refused::ALL.len() + Happened::ALL.len() + RemoteFailure::ALL.len();
         assert_eq!(labelled, known, "the words of each are different");
     }
 }

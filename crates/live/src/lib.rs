@@ -22,6 +22,7 @@ pub mod limits;
 mod owners;
 mod reasons;
 mod refusals;
+pub mod remote;
 mod secure;
 mod session;
 mod stream;
@@ -29,4 +30,5 @@ mod worker;
 
 pub use counters::Counters;
 pub use reasons::{Closed, Happened, Refused};
+pub use remote::{Remote, Remotes, Source};
 pub use worker::{Handoff, Live, Shared};

@@ -49,3 +49,32 @@ pub const RECEIVE_BATCH_MAX: usize = 16;
 /// How long a TLS handshake may take on the RTMPS port. What it holds meanwhile is below 64 KiB
 /// (see `weir-net`).
 pub const TLS_HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+
+/// Pause after the first failure of a connection to another server; it doubles with each.
+pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest such pause.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// A connection to another server that carried media for so long was a good one: the next failure
+/// is the first again, and so is the next redirect.
+pub const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// Redirects that are followed in a row.
+pub const REDIRECTS_MAX: usize = 5;
+
+/// Chunk size towards other servers, in bytes. nginx-rtmp and node-media-server take it; a larger
+/// one would save little.
+pub const REMOTE_CHUNK_SIZE: u32 = 60_000;
+
+/// How often a pull looks whether it is still wanted.
+pub const PULL_TICK: Duration = Duration::from_secs(1);
+
+/// How long a source may take to send its first frame: one that serves nobody yet says nothing.
+pub const PULL_FIRST_MEDIA_WAIT: Duration = Duration::from_secs(20);
+
+/// How long a source may send nothing afterwards.
+pub const PULL_SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Malformed frames of a source at once; then one a second.
+pub const FAULTS_BURST: u32 = 200;

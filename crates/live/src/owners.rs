@@ -54,6 +54,26 @@ impl Owners {
         Some(worker)
     }
 
+    /// The worker that owns `name`: `worker`, if it had none. `None` if that one is full.
+    pub(crate) fn claim_for(&self, name: &StreamName, worker: usize) -> Option<usize> {
+        let mut table = self.table();
+        if let Some(&owner) = table.owner.get(name) {
+            return Some(owner);
+        }
+        let load = table.load.get_mut(worker)?;
+        if *load >= STREAMS_PER_WORKER_MAX {
+            return None;
+        }
+        *load += 1;
+        table.owner.insert(name.clone(), worker);
+        Some(worker)
+    }
+
+    /// The worker that owns `name`, if it has one.
+    pub(crate) fn find(&self, name: &StreamName) -> Option<usize> {
+        self.table().owner.get(name).copied()
+    }
+
     /// The stream has ended; its name is free again.
     pub(crate) fn release(&self, name: &StreamName) {
         let mut table = self.table();

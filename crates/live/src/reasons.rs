@@ -84,6 +84,32 @@ reasons! {
 }
 
 reasons! {
+    /// Why a connection to another server failed.
+    RemoteFailure {
+        /// It cannot be reached.
+        Connect = "connect",
+        /// It closed the connection, or the network did.
+        Closed = "closed",
+        /// It breaks the protocol, or is too slow.
+        Protocol = "protocol",
+        /// It refused.
+        Refused = "refused",
+        /// It sends us elsewhere over and over, or where we do not go.
+        Redirects = "redirects",
+        /// It takes nothing.
+        Stalled = "stalled",
+        /// It sends no media.
+        Silent = "silent",
+        /// What it sends is of no use.
+        Media = "media",
+        /// The stream is over there.
+        Ended = "ended",
+        /// A reason on our side.
+        Local = "local",
+    }
+}
+
+reasons! {
     /// What happened to a stream.
     Happened {
         /// Video came without a keyframe for long.

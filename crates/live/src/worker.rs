@@ -6,15 +6,18 @@ use crate::limits::{DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RESUME_WA
 use crate::owners::Owners;
 use crate::reasons::Refused;
 use crate::refusals::Refusals;
+use crate::remote::pull::Puller;
+use crate::remote::{Failure, Remotes};
 use crate::session::{self, Travelling};
 use crate::stream::{Lease, LiveStream};
 use arc_swap::ArcSwap;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 use weir_auth::Policy;
@@ -42,6 +45,8 @@ pub struct Shared {
     grace: Duration,
     owners: Owners,
     refusals: Refusals,
+    /// Other servers; set before the workers start.
+    pub remotes: OnceLock<Remotes>,
     workers: Vec<Sender<Handoff>>,
     connections: AtomicU64,
 }
@@ -50,15 +55,32 @@ pub struct Shared {
 #[derive(Debug)]
 pub struct Handoff(pub(crate) Parcel);
 
-#[derive(Debug)]
 pub(crate) enum Parcel {
     /// An authorised publish session.
     Session(Box<Travelling>),
     /// A broadcast that was not sealed when the program last ended.
     Resume(StreamName),
+    /// A source of a stream that this worker owns.
+    Pull(Box<Puller>),
+}
+
+impl fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(session) => session.fmt(f),
+            Self::Resume(name) => write!(f, "unsealed {name}"),
+            Self::Pull(puller) => write!(f, "source of {}", puller.source().name),
+        }
+    }
 }
 
 impl Shared {
+    /// A viewer asks for a stream: true if it is one that is pulled on demand.
+    pub fn ask_for(&self, name: &str) -> bool {
+        let demand = self.remotes.get().and_then(|r| r.demands.get(name));
+        demand.inspect(|demand| demand.ask()).is_some()
+    }
+
     /// Makes the shared part, and a receiver of handoffs for each worker.
     #[must_use]
     pub fn new(
@@ -81,6 +103,7 @@ impl Shared {
             grace,
             owners: Owners::new(workers),
             refusals: Refusals::new(),
+            remotes: OnceLock::new(),
             workers: senders,
             connections: AtomicU64::new(0),
         };
@@ -154,6 +177,12 @@ impl Live {
     /// Starts what the worker does besides connections: taking over sessions, and the
     /// streams' clock.
     pub fn start(&self, handoffs: Receiver<Handoff>) {
+        let shared = self.shared();
+        if let Some(remotes) = shared.remotes.get() {
+            for puller in remotes.take(self.inner.index, shared.workers.len()) {
+                weir_ring::spawn(puller.run(self.clone()));
+            }
+        }
         weir_ring::spawn(self.clone().take_over(handoffs));
         weir_ring::spawn(self.clone().run_clock());
     }
@@ -203,8 +232,57 @@ impl Live {
                         self.shared().owners.release(&name);
                     }
                 }
+                Parcel::Pull(puller) => {
+                    weir_ring::spawn(puller.run(self.clone()));
+                }
             }
         }
+    }
+
+    /// This worker's number.
+    pub(crate) fn index(&self) -> usize {
+        self.inner.index
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.inner.stopping.get()
+    }
+
+    /// The worker that owns `name`, if one does.
+    pub(crate) fn who_has(&self, name: &StreamName) -> Option<usize> {
+        self.shared().owners.find(name)
+    }
+
+    /// Whether a stream of this worker has a publisher.
+    pub(crate) fn is_published(&self, name: &StreamName) -> bool {
+        let streams = self.inner.streams.borrow();
+        streams.get(name).is_some_and(|s| s.gone_since().is_none())
+    }
+
+    /// Passes a source on to `owner`; gives it back if that worker's queue is full.
+    pub(crate) fn pass_on_puller(&self, owner: usize, puller: Puller) -> Option<Puller> {
+        let handoff = Handoff(Parcel::Pull(Box::new(puller)));
+        match self.shared().workers.get(owner)?.try_send(handoff) {
+            Ok(()) => None,
+            Err(refused) => match refused.into_inner().0 {
+                Parcel::Pull(puller) => Some(*puller),
+                _ => None,
+            },
+        }
+    }
+
+    /// Begins a publish session on a stream that nobody publishes and no other worker owns.
+    pub(crate) fn publish_if_free(&self, name: &StreamName) -> Result<Lease, Failure> {
+        if self.is_stopping() || self.is_published(name) {
+            return Err(Failure::Taken);
+        }
+        match self.shared().owners.claim_for(name, self.inner.index) {
+            Some(owner) if owner == self.inner.index => {}
+            // The next attempt is made there.
+            Some(_) => return Err(Failure::Taken),
+            None => return Err(Failure::Ours("this worker is full".into())),
+        }
+        self.publish(name).map_err(|e| Failure::Ours(e.to_string()))
     }
 
     /// Which worker owns `name`, and whether that is this one. `None` if all are full or
@@ -232,7 +310,7 @@ impl Live {
             }
             Err(refused) => match refused.into_inner().0 {
                 Parcel::Session(session) => Some(*session),
-                Parcel::Resume(_) => None,
+                _ => None,
             },
         }
     }

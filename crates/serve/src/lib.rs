@@ -41,4 +41,4 @@ pub use accept::ALPN;
 pub use access::{AccessLog, LogFormat};
 pub use counters::{Counters, Limit};
 pub use delivery::Way;
-pub use server::{Options, Server};
+pub use server::{Options, Server, Wanted};

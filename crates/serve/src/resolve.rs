@@ -17,7 +17,7 @@ use weir_http::origin::Origins;
 use weir_http::target::{Path, Query};
 use weir_http::{Method, Request, Status};
 use weir_media::{StreamName, TrackId};
-use weir_store::{Body, Broadcast, BroadcastId};
+use weir_store::{Body, Broadcast, BroadcastId, StreamEntry};
 
 /// What is known from an earlier attempt at the same request.
 #[derive(Default)]
@@ -145,12 +145,22 @@ impl Server {
                 return Response::error(Status::BadRequest, why).into();
             }
         };
-        let Some(entry) = self.library().stream(id) else {
+        let comes = self.options().wanted.ask(id);
+        let Some(entry) = self.entry(id, comes) else {
             return not_found("nothing is live or recorded under this name").into();
         };
         // Marked before looking, so that news between the two is not missed.
         entry.wait_mark(self.worker());
-        let Some(broadcast) = entry.current() else {
+        let current = entry.current();
+        let is_over = current.as_ref().is_none_or(|b| b.view().ended);
+        if comes
+            && is_over
+            && !hints.no_wait
+            && let Some(place) = self.waiters().place(entry.name())
+        {
+            return Resolved::Wait(place);
+        }
+        let Some(broadcast) = current else {
             return not_found("nothing is live or recorded under this name").into();
         };
         let view = broadcast.view();
@@ -173,6 +183,13 @@ impl Server {
         not_found("the stream has no content yet").into()
     }
 
+    /// What stands for a name; made if it is to come.
+    fn entry(&self, id: &str, comes: bool) -> Option<Arc<StreamEntry>> {
+        let known = self.library().stream(id);
+        let name = || StreamName::parse(id).ok().filter(|_| comes);
+        known.or_else(|| Some(self.library().expect(&name()?)))
+    }
+
     fn media(
         &self,
         id: &str,
@@ -181,6 +198,8 @@ impl Server {
         rendition: Rendition,
         request: &Request<'_>,
     ) -> Response {
+        // Whoever plays on goes on asking.
+        self.options().wanted.ask(id);
         let Some(broadcast) = self.broadcast(id, broadcast) else {
             return not_found("no such broadcast");
         };

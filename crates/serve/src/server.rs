@@ -17,9 +17,10 @@ use crate::waiters::Waiters;
 use bytes::{Bytes, BytesMut};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_http::forwarded::{self, Field};
 use weir_http::network::Network;
@@ -58,8 +59,33 @@ pub struct Options {
     pub requests_per_second: u32,
     /// Where requests are logged, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// Told which stream a viewer asks for; whether it will come because of that.
+    pub wanted: Wanted,
     /// The sites that may play a stream, where not all may.
     pub origins: HashMap<StreamName, Arc<Origins>>,
+}
+
+/// Who is told what viewers ask for. Nobody at first.
+#[derive(Default)]
+pub struct Wanted(OnceLock<Box<dyn Fn(&str) -> bool + Send + Sync>>);
+
+impl Wanted {
+    /// Tells `hear` from now on, for each request of a playlist, on the worker that serves it: it
+    /// may not wait. A second one is not told.
+    pub fn set(&self, hear: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        let _ = self.0.set(Box::new(hear));
+    }
+
+    /// A viewer asks for `name`: whether it will come.
+    pub(crate) fn ask(&self, name: &str) -> bool {
+        self.0.get().is_some_and(|hear| hear(name))
+    }
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wanted")
+    }
 }
 
 /// One worker's part. Cheap to clone; not `Send`.

@@ -3,7 +3,7 @@
 mod file;
 mod value;
 
-pub use file::{AccessEntry, CertificateEntry, FileConfig, HooksEntry, InputEntry};
+pub use file::{AccessEntry, CertificateEntry, FileConfig, HooksEntry, InputEntry, PullEntry};
 pub use value::{
     AccessFormat, Applications, ForwardedField, InputName, InputSecret, Listen, LogFormat,
     Networks, Span,
@@ -48,6 +48,8 @@ macro_rules! settings {
             pub access: AccessEntry,
             /// Whom to ask (`[hooks]`).
             pub hooks: HooksEntry,
+            /// What is pulled (`[[pull]]`).
+            pub pulls: Vec<PullEntry>,
             /// What HTTPS and RTMPS show (`[tls]`).
             pub certificates: Vec<CertificateEntry>,
         }
@@ -60,6 +62,7 @@ macro_rules! settings {
                     inputs: file.input,
                     access: file.access,
                     hooks: file.hooks,
+                    pulls: file.pull,
                     certificates: file.tls.certificates,
                 }
             }
@@ -124,6 +127,8 @@ settings! {
     /// Connections of trusted proxies begin with a PROXY header
     proxy_protocol: bool = false, "WEIR_PROXY_PROTOCOL", "BOOL",
         num_args = 0..=1, require_equals = true, default_missing_value = "true";
+    /// Private networks that pulls may go to: networks, between commas
+    private_targets: Networks = Networks::default(), "WEIR_PRIVATE_TARGETS", "NETWORKS";
     /// Where HTTP requests are logged: a file, or - for standard output
     access_log: PathBuf = PathBuf::new(), "WEIR_ACCESS_LOG", "FILE";
     /// How its lines look: combined or json
@@ -217,6 +222,7 @@ impl Settings {
             return Err(why.into());
         }
         crate::logging::filter(self)?;
+        crate::remotes::check(self)?;
         for (key, path) in [("data", &self.data)] {
             if path.as_os_str().is_empty() {
                 return Err(format!("{key} is empty"));

@@ -10,6 +10,7 @@ mod metrics;
 mod policy;
 mod probe;
 mod ready;
+mod remotes;
 mod server;
 mod worker;
 

@@ -3,7 +3,7 @@
 use crate::config::{CertificateEntry, Listen, Settings};
 use crate::ready::{self, Ready};
 use crate::worker::{Parts, Worker};
-use crate::{logging, metrics, policy};
+use crate::{logging, metrics, policy, remotes};
 use prometheus_client::registry::Registry;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -106,6 +106,8 @@ impl Server {
             settings.grace.0,
             cpus.len(),
         );
+        let _ = shared.0.remotes.set(remotes::remotes(settings)?);
+        delivery.hear_viewers(&shared.0);
         let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry, &delivery)?;
         let is_ready = Arc::new(AtomicBool::new(true));
         let control = start_control(api, registry, is_ready.clone(), library.clone())?;
@@ -261,6 +263,7 @@ fn http_options(settings: &Settings) -> Result<weir_serve::Options, String> {
         proxy_protocol: settings.proxy_protocol,
         requests_per_second: u32::try_from(settings.requests_per_second).unwrap_or(0),
         access_log,
+        wanted: weir_serve::Wanted::default(),
         origins: restricted.collect(),
     })
 }
@@ -327,6 +330,15 @@ impl Delivery {
                 settings.connections_per_address_max,
             ),
         })
+    }
+
+    /// Tells `shared` which streams viewers ask for.
+    fn hear_viewers(&self, shared: &Arc<Shared>) {
+        let shared = Arc::downgrade(shared);
+        self.options.wanted.set(move |name| {
+            let shared = shared.upgrade();
+            shared.is_some_and(|shared| shared.ask_for(name))
+        });
     }
 
     /// Reads again what may have changed: certificates, and the access log's place.

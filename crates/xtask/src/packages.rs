@@ -39,6 +39,8 @@ pub const TEST: &[Needed] = &[
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/prlimit", "util-linux"),
+    ("/usr/sbin/nginx", "nginx"),
+    ("/usr/share/doc/libnginx-mod-rtmp", "libnginx-mod-rtmp"),
 ];
 
 /// Peers and tools that the benchmarks run beside weir.

@@ -98,6 +98,14 @@ impl Library {
         self.names.get(name)
     }
 
+    /// What a name stands for, which may be nothing yet: for names that will have a broadcast, so
+    /// that one can wait for it. The caller bounds how many there are.
+    #[must_use]
+    pub fn expect(&self, name: &StreamName) -> Arc<StreamEntry> {
+        let registry = self.registry();
+        self.entry(&registry, name)
+    }
+
     /// The broadcast with a key, for paths below `/s/{key}/`.
     #[must_use]
     pub fn by_key(&self, key: &str) -> Option<Arc<Broadcast>> {
@@ -301,17 +309,20 @@ impl Library {
         self.insert(&registry, broadcast);
     }
 
-    fn insert(&self, _held: &MutexGuard<'_, ()>, broadcast: Arc<Broadcast>) -> Arc<StreamEntry> {
-        let name = broadcast.name().clone();
+    fn insert(&self, held: &MutexGuard<'_, ()>, broadcast: Arc<Broadcast>) -> Arc<StreamEntry> {
         self.by_key
             .insert(broadcast.key_bytes(), Arc::clone(&broadcast));
-        let entry = self.stream(name.as_str()).unwrap_or_else(|| {
-            let entry = StreamEntry::new(name.clone());
-            self.names.insert(name, Arc::clone(&entry));
-            entry
-        });
+        let entry = self.entry(held, broadcast.name());
         entry.add(broadcast);
         entry
+    }
+
+    fn entry(&self, _held: &MutexGuard<'_, ()>, name: &StreamName) -> Arc<StreamEntry> {
+        self.stream(name.as_str()).unwrap_or_else(|| {
+            let entry = StreamEntry::new(name.clone());
+            self.names.insert(name.clone(), Arc::clone(&entry));
+            entry
+        })
     }
 
     /// Forgets a broadcast whose files are gone.

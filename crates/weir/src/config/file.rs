@@ -2,7 +2,7 @@
 
 use super::value::{
     AccessFormat, Applications, ForwardedField, HookFormat, HookUrl, InputKey, InputName,
-    InputSecret, Listen, LogFormat, Networks, Sites, Span,
+    InputSecret, Listen, LogFormat, Networks, RemoteUrl, Sites, Span,
 };
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,28 @@ pub struct InputEntry {
     /// Sites whose pages may play the stream; every site if it is left out.
     #[serde(default)]
     pub allowed_origins: Option<Sites>,
+}
+
+/// One `[[pull]]`: a stream that comes from another server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullEntry {
+    /// Name of the stream here.
+    pub name: InputName,
+    /// Where it comes from.
+    pub url: RemoteUrl,
+    /// Its name there, if that does not stand at the end of `url`.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// PEM: the certificates that are trusted instead of the system's authorities.
+    #[serde(default)]
+    pub tls_ca: Option<PathBuf>,
+    /// Whether it is pulled only while somebody watches.
+    #[serde(default)]
+    pub on_demand: bool,
+    /// How long after the last viewer it is given up.
+    #[serde(default)]
+    pub idle: Option<Span>,
 }
 
 /// `[access]`: networks that may publish and play, whatever an input says.
@@ -131,6 +153,7 @@ pub struct FileConfig {
     pub trusted_proxies: Option<Networks>,
     pub forwarded_field: Option<ForwardedField>,
     pub proxy_protocol: Option<bool>,
+    pub private_targets: Option<Networks>,
     pub access_log: Option<PathBuf>,
     pub access_log_format: Option<AccessFormat>,
     #[serde(default)]
@@ -141,6 +164,8 @@ pub struct FileConfig {
     pub tls: TlsEntry,
     #[serde(default)]
     pub input: Vec<InputEntry>,
+    #[serde(default)]
+    pub pull: Vec<PullEntry>,
 }
 
 impl FileConfig {

@@ -4,13 +4,14 @@ use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
-use weir_api::hooks::{Format, Url};
+use weir_api::hooks::{self, Format};
 use weir_auth::key::{KeyHash, Secret};
 use weir_http::forwarded::Field;
 use weir_http::network::Network;
 use weir_http::origin::Origins;
 use weir_media::StreamName;
 use weir_net::Address;
+use weir_rtmp::Url;
 
 /// Most applications; each is compared once per publish or play request.
 const APPLICATIONS_MAX: usize = 64;
@@ -237,6 +238,33 @@ impl<'de> Deserialize<'de> for Sites {
     }
 }
 
+/// The address of a stream on another server: `rtmp://HOST/APP/KEY`, or `rtmps://…`. The key may
+/// stand beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteUrl(pub String);
+
+impl RemoteUrl {
+    /// With the key that stands beside it, if one does.
+    ///
+    /// # Errors
+    /// What is wrong, without the address: it is secret.
+    pub fn with_key(&self, key: Option<&str>) -> Result<Url, String> {
+        Url::parse(&self.0, key).map_err(|why| format!("the address {why}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for RemoteUrl {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        // Any key will do to see whether the rest is right.
+        let parsed = Url::parse(&text, None).or_else(|_| Url::parse(&text, Some("key")));
+        match parsed {
+            Ok(_) => Ok(Self(text)),
+            Err(why) => Err(serde::de::Error::custom(format!("the address {why}"))),
+        }
+    }
+}
+
 /// The name of an `[[input]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputName(pub StreamName);
@@ -277,7 +305,7 @@ impl FromStr for InputSecret {
 
 /// The address of a hook.
 #[derive(Debug, Clone)]
-pub struct HookUrl(pub Url);
+pub struct HookUrl(pub hooks::Url);
 
 impl FromStr for HookUrl {
     type Err = String;

@@ -1,0 +1,80 @@
+//! Other servers: streams that are pulled from them, and streams that are pushed to them.
+//!
+//! A connection is made on the worker that owns the stream, and lives there: [`link`]. Each source
+//! is one task for as long as the program runs: [`pull`]. What goes wrong is followed by a pause
+//! that grows: [`backoff`].
+
+mod backoff;
+mod demand;
+mod link;
+pub(crate) mod pull;
+
+pub(crate) use demand::Demand;
+pub(crate) use link::Failure;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use weir_media::StreamName;
+use weir_net::Dialer;
+use weir_net::tls::Connector;
+use weir_rtmp::Url;
+
+/// A stream on another server.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Where it is.
+    pub url: Url,
+    /// Who is trusted under TLS. Without it `rtmps` is not spoken.
+    pub tls: Option<Connector>,
+}
+
+/// A stream that comes from another server.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its name here.
+    pub name: StreamName,
+    /// Where it comes from.
+    pub remote: Remote,
+    /// `None` if it is pulled always; else how long after the last viewer it is given up.
+    pub on_demand: Option<Duration>,
+}
+
+/// All that has to do with other servers.
+pub struct Remotes {
+    pub(crate) dialer: Dialer,
+    pub(crate) demands: HashMap<StreamName, Demand>,
+    /// Taken by the workers when they start.
+    waiting: Mutex<Vec<pull::Puller>>,
+}
+
+impl Remotes {
+    /// Pulls `sources` over connections of `dialer`. Of two sources of one name the later counts.
+    #[must_use]
+    pub fn new(dialer: Dialer, sources: Vec<Source>) -> Self {
+        let (mut demands, mut waiting) = (HashMap::new(), HashMap::new());
+        for source in sources {
+            let name = source.name.clone();
+            let bell = source.on_demand.map(|idle| {
+                let (demand, bell) = Demand::new(idle);
+                demands.insert(name.clone(), demand.clone());
+                (demand, bell)
+            });
+            waiting.insert(name, pull::Puller::new(Arc::new(source), bell));
+        }
+        Self {
+            dialer,
+            demands,
+            waiting: Mutex::new(waiting.into_values().collect()),
+        }
+    }
+
+    /// The pullers of one of `workers` workers; the last one takes what is left.
+    pub(crate) fn take(&self, index: usize, workers: usize) -> Vec<pull::Puller> {
+        // Nothing that the lock guards can panic midway.
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = workers.saturating_sub(index).max(1);
+        let share = waiting.len().div_ceil(left);
+        waiting.drain(..share).collect()
+    }
+}
