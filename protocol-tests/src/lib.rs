@@ -7,7 +7,7 @@
 //! | a running weir | [`server`] |
 //! | other programs, started and surely ended | [`process`] |
 //! | where ffmpeg, Chromium and the rest are | [`tools`] |
-//! | other RTMP servers | [`peers`] |
+//! | other RTMP servers, and one that misbehaves | [`peers`], [`fake`] |
 //! | clips to publish | [`clips`] |
 //! | publishing exact bytes | [`rtmp`], [`flv`] |
 //! | a plain socket on a TLS port | [`bridge`] |
@@ -23,6 +23,7 @@
 
 pub mod bridge;
 pub mod clips;
+pub mod fake;
 pub mod flv;
 pub mod hls;
 pub mod hook;

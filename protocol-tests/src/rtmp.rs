@@ -190,6 +190,32 @@ impl Connection {
         })
     }
 
+    /// The server's end of an accepted connection: shakes hands.
+    ///
+    /// # Errors
+    /// If the client does not do as RTMP demands.
+    pub fn accept(mut socket: TcpStream) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+        socket.set_write_timeout(Some(Duration::from_secs(30)))?;
+        let mut c0c1 = [0; 1537];
+        socket.read_exact(&mut c0c1)?;
+        let mut answer = vec![0; 1537];
+        answer[0] = 3;
+        answer.extend(&c0c1[1..]);
+        socket.write_all(&answer)?;
+        socket.read_exact(&mut c0c1[1..])?;
+        if c0c1[0] != 3 || c0c1[1..5] != [0; 4] {
+            return Err(io::Error::other("C0 is not 3, or C2 does not echo S1"));
+        }
+        Ok(Self {
+            socket,
+            out_chunk: 128,
+            in_chunk: 128,
+            partial: Vec::new(),
+        })
+    }
+
     /// Sends Set Chunk Size.
     ///
     /// # Errors

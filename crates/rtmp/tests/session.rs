@@ -408,3 +408,61 @@ fn a_command_before_connect_is_an_error() {
     assert_eq!(error.fault, Fault::NotConnected);
     assert_eq!(error.offset, (handshake_bytes().len() + bytes.len()) as u64);
 }
+
+/// What a client makes of an `onStatus` or `_error` after its `connect`.
+fn told(name: &str, transaction: f64, information: &[(&str, Value)]) -> (Vec<ClientEvent>, bool) {
+    let (mut c, mut s) = (client(Mode::Play, 4096), server());
+    // Both handshakes, and `connect`, which is answered by hand.
+    let up = drain_client(&mut c);
+    s.handle_input(&up.bytes, Mono(1)).unwrap();
+    let handshake = &drain_server(&mut s).bytes[..3073];
+    c.handle_input(handshake, Mono(1)).unwrap();
+    drain_client(&mut c);
+    let pairs = information
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), v.clone()));
+    let object = Value::Object(pairs.collect());
+    let mut wire = Wire::new();
+    if name == "onStatus" {
+        let accepted = Command::new("_result", 1.0, Value::Null, vec![]);
+        wire.command(0, &accepted);
+    }
+    wire.command(
+        0,
+        &Command::new(name, transaction, Value::Null, vec![object]),
+    );
+    c.handle_input(&wire.take(), Mono(1)).unwrap();
+    let told = drain_client(&mut c);
+    (told.events, told.closed)
+}
+
+#[test]
+fn a_client_is_sent_elsewhere() {
+    let status = |code: &str| ("code", Value::from(code));
+    let ex = Value::Object(vec![
+        ("code".into(), Value::Number(302.0)),
+        ("redirect".into(), Value::from("rtmp://b/live")),
+    ]);
+    let rejected = status("NetConnection.Connect.Rejected");
+    let (events, closed) = told("_error", 1.0, &[rejected.clone(), ("ex", ex)]);
+    let tc_url = "rtmp://b/live".to_owned();
+    assert_eq!(events, [ClientEvent::Redirected { tc_url }]);
+    assert!(closed);
+    let (events, closed) = told("_error", 1.0, &[rejected]);
+    assert!(matches!(&events[..], [ClientEvent::Refused { .. }]) && closed);
+
+    let request = status("NetConnection.Connect.ReconnectRequest");
+    for (tc_url, wanted) in [
+        (Some("/other"), Some("/other")),
+        (None, None),
+        (Some(""), None),
+    ] {
+        let mut information = vec![request.clone(), ("level", Value::from("status"))];
+        information.extend(tc_url.map(|url| ("tcUrl", Value::from(url))));
+        let (events, closed) = told("onStatus", 0.0, &information);
+        let tc_url = wanted.map(str::to_owned);
+        let asked = ClientEvent::ReconnectRequested { tc_url };
+        assert_eq!(events, [ClientEvent::Connected, asked]);
+        assert!(!closed, "the server goes on meanwhile");
+    }
+}

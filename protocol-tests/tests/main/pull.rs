@@ -1,15 +1,18 @@
 //! Streams that come from other servers.
 
 use crate::support::{QUICK, assert_decodes, certificate, live_to};
+use protocol_tests::fake::{self, Fake};
 use protocol_tests::flv::{self, Tag};
 use protocol_tests::hls::Format;
 use protocol_tests::peers::{Peer, free_address};
 use protocol_tests::process::Process;
 use protocol_tests::server::Weir;
 use protocol_tests::{clips, eventually, http, tools};
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -239,5 +242,72 @@ fn private_addresses_need_a_word_of_the_operator() {
             .then_some(())
     });
     assert!(!weir.process.log().contains("my-own-key"));
+    weir.stop();
+}
+
+/// Sources that only cost trouble, each beside one that works.
+#[test]
+fn bad_sources_cost_only_themselves() {
+    let good = Fake::start(|socket, _| {
+        let mut connection = fake::answered(socket, "play", "NetStream.Play.Start", "status")?;
+        fake::play(&mut connection, &flv::read(&clips::LONG.flv()))
+    });
+    let lost = Fake::start(|_, _| Ok(()));
+    let garbage = Fake::start(|mut socket, _| {
+        let mut request = [0; 1537];
+        socket.read_exact(&mut request)?;
+        socket.write_all(&[0x47; 100_000])
+    });
+    let refusing = Fake::start(|socket, _| {
+        let code = "NetStream.Play.StreamNotFound";
+        fake::answered(socket, "play", code, "error").map(drop)
+    });
+    let at = Arc::new(OnceLock::<String>::new());
+    let to = at.clone();
+    let looping = Fake::start(move |socket, _| fake::redirected(socket, to.get().unwrap()));
+    at.set(format!("rtmp://{}/live", looping.at)).unwrap();
+    let asking = Fake::start(|socket, _| {
+        let mut connection = fake::answered(socket, "play", "NetStream.Play.Start", "status")?;
+        let code = ("code", "NetConnection.Connect.ReconnectRequest");
+        fake::status(
+            &mut connection,
+            0,
+            &[("level", "status"), code, ("tcUrl", "/again")],
+        )?;
+        while connection.receive().is_ok() {}
+        Ok(())
+    });
+    let inward = Fake::start(|socket, _| fake::redirected(socket, "rtmp://169.254.169.254/live"));
+    let sources = [&lost, &garbage, &refusing, &looping, &asking, &inward];
+    let mut entries = entry("good", &good.url("a"), "");
+    for (i, fake) in sources.iter().enumerate() {
+        entries += &entry(&format!("bad{i}"), &fake.url("a"), "");
+    }
+    let (mut weir, _home) = pulling(&entries, &[]);
+    let path = weir.live("good", Format::Cmaf).main;
+    let now = weir.media(&path).last();
+    let media = weir.reaches(&path, now + 5, WAIT);
+    assert_eq!(media.discontinuities(), 0, "{}", media.text);
+    // In more than ten seconds: at 0, about 1, 3, 7 and 15 s, and six times as often where a
+    // server leads in circles.
+    for (i, fake) in sources.iter().enumerate() {
+        let most = if i == 3 || i == 4 { 36 } else { 6 };
+        let tried = fake.accepted();
+        assert!(
+            (2..=most).contains(&tried),
+            "source {i} was tried {tried} times"
+        );
+    }
+    let log = weir.process.log();
+    for what in [
+        "the server's RTMP",
+        "NetStream.Play.StreamNotFound",
+        "leads in a loop",
+        "its address is private",
+    ] {
+        assert!(log.contains(what), "{what:?} is not in the log");
+    }
+    assert_eq!(good.accepted(), 1);
+    weir.assert_healthy();
     weir.stop();
 }

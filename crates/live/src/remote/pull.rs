@@ -17,7 +17,7 @@ use crate::reasons::Happened;
 use crate::stream::Lease;
 use crate::worker::Live;
 use std::sync::Arc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use weir_hub::Announced;
 use weir_media::Mono;
 use weir_ring::{Either, Receiver};
@@ -98,7 +98,7 @@ impl Puller {
             match failure {
                 Failure::Redirected(to) => match url.redirected(&to) {
                     Ok(elsewhere) => {
-                        info!(stream = %self.source.name, from = %url, to = %elsewhere, "redirected");
+                        debug!(stream = %self.source.name, from = %url, to = %elsewhere, "redirected");
                         url = elsewhere;
                     }
                     Err(why) => return Failure::Redirects(why),
