@@ -12,6 +12,9 @@
 //!    follows (`segmenter/follow.rs`).
 //! 6. Whole frames make a chunk, chunks a segment (`track.rs`, [`Output`]).
 //!
+//! Viewers who get frames as they come, over RTMP or FLV, are served from step 3 on: see
+//! [`fanout`].
+//!
 //! A return of the publisher, a take-over, a changed configuration and a pause longer than a
 //! frame can last are all the same to the stream: the segment ends in every track, the tracks
 //! settle again, and the next segment begins with one discontinuity.
@@ -21,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+pub mod fanout;
 pub mod limits;
 mod output;
 mod pending;

@@ -4,6 +4,8 @@
 //! tracks to settle, or 16 MiB waiting for video plus two open chunks of 8 MiB and one frame of
 //! 16 MiB each: 64 MiB. A 5 Mbit/s stream holds 0.4 MiB.
 
+use std::time::Duration;
+
 /// Ticks per second in which the tracks of a stream are compared.
 pub const STREAM_TIMESCALE: u32 = 90_000;
 
@@ -108,3 +110,47 @@ pub const AUDIO_RATE_MIN: u32 = 4_000;
 
 /// Highest sampling rate of audio that is packaged, in hertz.
 pub const AUDIO_RATE_MAX: u32 = 384_000;
+
+/// Longest time that a frame may be merged with others: more is a delay without a gain.
+pub const FANOUT_MERGE_MAX: Duration = Duration::from_secs(1);
+
+/// Longest time that audio waits for the next picture, where frames are merged for less.
+pub const FANOUT_AUDIO_WAIT: Duration = Duration::from_millis(100);
+
+/// Longest time between pictures that counts for their rhythm.
+pub const FANOUT_INTERVAL_MAX: Duration = Duration::from_secs(1);
+
+/// Audio frames without a picture after which a stream with video is taken for audio alone, until
+/// the next random access point: SRS counts the same, 2.5 s.
+pub const FANOUT_VIDEO_GONE_FRAMES: u32 = 115;
+
+/// Messages after which a piece is closed, 64 bytes each.
+pub const FANOUT_PIECE_MESSAGES_MAX: usize = 256;
+
+/// Bytes after which a piece is closed: 1 MiB, so at most that and one message.
+pub const FANOUT_PIECE_BYTES_MAX: usize = 1 << 20;
+
+/// Messages since the last random access point that are kept for new viewers (SRS: 2,500). With
+/// more there is no such cache until the next one.
+pub const FANOUT_GOP_MESSAGES_MAX: usize = 2500;
+
+/// Bytes of the same, 64 MiB. Payloads are shared with the log's open chunks where those still
+/// hold them; each format that is watched has a copy, so a window is at most three times this,
+/// and two to three times the GOP as a rule.
+pub const FANOUT_GOP_BYTES_MAX: usize = 64 << 20;
+
+/// Media time of the same, in milliseconds: 30 s.
+pub const FANOUT_GOP_MS_MAX: i64 = 30_000;
+
+/// Bytes that a viewer may lag before it skips to the last random access point: 8 MiB
+/// (`protocols.md` §18). So much is kept for it, while there are viewers.
+pub const FANOUT_LAG_BYTES_MAX: u64 = 8 << 20;
+
+/// Media time of the same, in milliseconds: 5 s.
+pub const FANOUT_LAG_MS_MAX: i64 = 5_000;
+
+/// How long a viewer may be behind, skips included, before it is closed.
+pub const FANOUT_BEHIND_MAX: Duration = Duration::from_secs(15);
+
+/// Bytes given to a viewer at once: what one send keeps in memory, 512 KiB.
+pub const FANOUT_BATCH_BYTES_MAX: usize = 512 << 10;

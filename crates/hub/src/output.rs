@@ -1,7 +1,7 @@
 //! What a stream gives out.
 
 use bytes::Bytes;
-use weir_media::{CodecConfig, Mono, Sample, TrackId, TrackKind, Utc};
+use weir_media::{CodecConfig, Frame, Mono, Sample, TrackId, TrackKind, Utc};
 
 /// One step of the stream, in the order in which it is to be stored and listed.
 ///
@@ -105,6 +105,12 @@ pub enum Output {
     /// The set of tracks of this publish session is known: playlists may be announced. Comes
     /// after the `Init` of each of them, again after each return of a publisher.
     Settled,
+    /// A source track goes on, or joins, with this configuration: for viewers who get frames as
+    /// they come. Comes before [`Output::Settled`] for each track of the session, and alone when
+    /// a track joins late.
+    Track(CodecConfig),
+    /// A frame, at its place in the stream, in the order of arrival.
+    Frame(Frame),
     /// Something an operator wants to know.
     Event(Event),
 }

@@ -322,6 +322,10 @@ impl Stream {
                     .set_track(slot, config.timescale(), grid(config), floor);
             }
         }
+        for config in present.iter().flatten() {
+            let track = Output::Track(config.clone());
+            self.segmenter.sink.outputs.push_back(track);
+        }
         self.segmenter.begin(present);
     }
 
@@ -362,17 +366,28 @@ impl Stream {
                 seen: Seen::Mono(now.mono),
             });
         }
-        let frame = queued(
+        let mut frame = arrived.frame.clone();
+        let queued = queued(
             arrived,
             placed.dts,
             scale,
             &mut self.segmenter.sink.counters,
         );
-        if active {
-            self.segmenter.push(slot, frame, now);
-        } else if !self.segmenter.join(slot, config, frame, now) {
-            self.segmenter.sink.dropped(1);
+        frame.dts = queued.dts;
+        frame.pts = queued.dts + i64::from(queued.composition_offset);
+        if !active {
+            let config = config.clone();
+            if !self.segmenter.join(slot, &config, queued, now) {
+                self.segmenter.sink.dropped(1);
+                return;
+            }
+            let track = Output::Track(config);
+            self.segmenter.sink.outputs.push_back(track);
+        } else {
+            self.segmenter.push(slot, queued, now);
         }
+        let frame = Output::Frame(frame);
+        self.segmenter.sink.outputs.push_back(frame);
     }
 
     /// Reports a new timeline; whether the session starts again because of it.

@@ -2,7 +2,7 @@
 //! answers at once, then the hook, which somebody else's program answers.
 
 use crate::clock;
-use crate::reasons::Refused;
+use crate::reasons::{PlayRefused, Refused};
 use crate::worker::Shared;
 use std::fmt;
 use std::net::IpAddr;
@@ -49,6 +49,17 @@ impl Denied {
     }
 }
 
+impl Denied {
+    /// The reason of a refused play.
+    pub(crate) fn play_reason(&self) -> PlayRefused {
+        match self {
+            Self::Policy(Refusal::BadName(_)) => PlayRefused::Name,
+            Self::Policy(_) => PlayRefused::Denied,
+            Self::Hook(_) => PlayRefused::Hook,
+        }
+    }
+}
+
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,6 +88,18 @@ pub(crate) async fn publish(
         facts.without_secrets();
     }
     admit(shared, Wish::Publish, grant.name, facts).await
+}
+
+/// Whether `asker` may play, as [`publish`] is asked.
+pub(crate) async fn play(
+    shared: &Shared,
+    asker: Asker<'_>,
+    target: &Target,
+) -> Result<Admitted, Denied> {
+    let allowed = shared.policy.load().authorise_play(&request(asker, target));
+    let name = allowed.map_err(Denied::Policy)?;
+    let facts = facts(asker, &name, target);
+    admit(shared, Wish::Play, name, facts).await
 }
 
 async fn admit(

@@ -1,6 +1,8 @@
 //! What this crate counts.
 
-use crate::reasons::{Closed, Happened, Refused, RemoteFailure};
+use crate::reasons::{
+    Closed, Happened, PlayRefused, Protocol, Refused, RemoteFailure, ViewerClosed,
+};
 use crate::remote::Failure;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -35,6 +37,48 @@ pub struct Counters {
     pub segments: Counter,
     /// Failures of connections to sources, by reason.
     pub pull_failures: Family<RemoteFailure, Counter>,
+    /// Viewers of live frames there are, by protocol.
+    pub viewers: Family<Protocol, Gauge>,
+    /// Bytes given to viewers of live frames, by protocol.
+    pub viewers_sent: Family<Protocol, Counter>,
+    /// Times that a viewer who lagged was moved on to a later random access point.
+    pub viewer_skips: Counter,
+    /// Viewers let go, by reason.
+    pub viewers_closed: Family<ViewerClosed, Counter>,
+    /// Play requests refused, by reason.
+    pub play_refused: Family<PlayRefused, Counter>,
+}
+
+/// One viewer among those counted; no longer when it is dropped.
+#[derive(Debug)]
+pub struct Viewer {
+    here: Gauge,
+    sent: Counter,
+    counters: Counters,
+}
+
+impl Viewer {
+    pub(crate) fn sent(&self, bytes: usize) {
+        if bytes > 0 {
+            self.sent.inc_by(bytes as u64);
+        }
+    }
+
+    pub(crate) fn skipped(&self, times: u64) {
+        if times > 0 {
+            self.counters.viewer_skips.inc_by(times);
+        }
+    }
+
+    pub(crate) fn closed(&self, why: ViewerClosed) {
+        self.counters.viewers_closed.get_or_create(&why).inc();
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.here.dec();
+    }
 }
 
 impl Counters {
@@ -98,10 +142,55 @@ impl Counters {
             "Failures of connections to sources",
             self.pull_failures.clone(),
         );
+        self.register_viewers(r);
+    }
+
+    fn register_viewers(&self, r: &mut Registry) {
+        r.register(
+            "live_viewers",
+            "Viewers of live frames, by protocol",
+            self.viewers.clone(),
+        );
+        r.register_with_unit(
+            "live_sent",
+            "Given to viewers of live frames, by protocol",
+            Unit::Bytes,
+            self.viewers_sent.clone(),
+        );
+        r.register(
+            "live_viewer_skips",
+            "Times that a viewer who lagged was moved on",
+            self.viewer_skips.clone(),
+        );
+        r.register(
+            "live_viewers_closed",
+            "Viewers of live frames let go, by reason",
+            self.viewers_closed.clone(),
+        );
+        r.register(
+            "play_refused",
+            "Play requests refused, by reason",
+            self.play_refused.clone(),
+        );
+    }
+
+    /// Counts a viewer as there while the value lives.
+    pub(crate) fn viewer(&self, protocol: Protocol) -> Viewer {
+        let here = self.viewers.get_or_create(&protocol).clone();
+        here.inc();
+        Viewer {
+            here,
+            sent: self.viewers_sent.get_or_create(&protocol).clone(),
+            counters: self.clone(),
+        }
     }
 
     pub(crate) fn pull_failed(&self, failure: &Failure) {
         self.pull_failures.get_or_create(&failure.reason()).inc();
+    }
+
+    pub(crate) fn refuse_play(&self, reason: PlayRefused) {
+        self.play_refused.get_or_create(&reason).inc();
     }
 
     pub(crate) fn refuse(&self, reason: Refused) {
@@ -133,13 +222,22 @@ impl Default for Counters {
             events: at_zero(Happened::ALL),
             segments: Counter::default(),
             pull_failures: at_zero(RemoteFailure::ALL),
+            viewers: at_zero(Protocol::ALL),
+            viewers_sent: at_zero(Protocol::ALL),
+            viewer_skips: Counter::default(),
+            viewers_closed: at_zero(ViewerClosed::ALL),
+            play_refused: at_zero(PlayRefused::ALL),
         }
     }
 }
 
 /// A family with a counter for each of `reasons`.
-fn at_zero<R: Copy + Eq + Hash>(reasons: &[R]) -> Family<R, Counter> {
-    let family = Family::<R, Counter>::default();
+fn at_zero<R, M>(reasons: &[R]) -> Family<R, M>
+where
+    R: Copy + Eq + Hash,
+    M: Default,
+{
+    let family = Family::<R, M>::default();
     for reason in reasons {
         drop(family.get_or_create(reason));
     }
@@ -168,6 +266,11 @@ mod tests {
         let labelled = text.lines().filter(|l| l.contains("{reason=")).count();
         let known =
             Closed::ALL.len() + Refused::ALL.len() + Happened::ALL.len() + RemoteFailure::ALL.len();
-        assert_eq!(labelled, known, "the words of each are different");
+        let of_viewers = ViewerClosed::ALL.len() + PlayRefused::ALL.len();
+        assert_eq!(
+            labelled,
+            known + of_viewers,
+            "the words of each are different"
+        );
     }
 }

@@ -10,7 +10,15 @@
 //!           session.rs                      stream.rs
 //! ```
 //!
-//! [`Live`] is one worker's part; [`Shared`] is what the workers have in common.
+//! Viewers who get frames as they come read the same frames, muxed once:
+//!
+//! ```text
+//! hub::Stream ─► hub::fanout::Muxer ─► window of each worker ─► Subscription ─► socket
+//!                fanout.rs             feed.rs
+//! ```
+//!
+//! [`Live::subscribe`] gives a [`Subscription`]: what a viewer or an output to another server
+//! reads. [`Live`] is one worker's part; [`Shared`] is what the workers have in common.
 #![forbid(unsafe_code)]
 
 mod admit;
@@ -18,8 +26,12 @@ mod budget;
 pub mod clock;
 mod counters;
 mod events;
+mod fanout;
+mod feed;
+mod flv;
 pub mod limits;
 mod owners;
+mod play;
 mod reasons;
 mod refusals;
 pub mod remote;
@@ -28,7 +40,9 @@ mod session;
 mod stream;
 mod worker;
 
-pub use counters::Counters;
-pub use reasons::{Closed, Happened, Refused};
+pub use counters::{Counters, Viewer};
+pub use feed::Subscription;
+pub use flv::FlvViewer;
+pub use reasons::{Closed, Happened, PlayRefused, Protocol, Refused, ViewerClosed};
 pub use remote::{Remote, Remotes, Source};
 pub use worker::{Handoff, Live, Shared};

@@ -78,3 +78,15 @@ pub const PULL_SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Malformed frames of a source at once; then one a second.
 pub const FAULTS_BURST: u32 = 200;
+
+/// Pieces of a stream on their way to another worker with viewers of it, 16 bytes each: 10 s at
+/// 25 a second. They hold their media meanwhile, so a worker that hangs holds as much as a window
+/// more; with more it finds a gap and its viewers skip.
+pub const FEED_QUEUED_MAX: usize = 256;
+
+/// How long a player waits for a stream that is not there, before it is told so: publisher and
+/// player may be started together.
+pub const PLAY_WAIT: Duration = Duration::from_secs(3);
+
+/// How long a viewer may take nothing at all before it is closed (`protocols.md` §18).
+pub const VIEWER_STALLED_WAIT: Duration = Duration::from_secs(15);

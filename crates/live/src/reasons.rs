@@ -56,6 +56,69 @@ reasons! {
 }
 
 reasons! {
+    /// Why a play request was refused.
+    PlayRefused {
+        /// Nothing is live under that name, and nothing came in time.
+        NotFound = "not_found",
+        /// The name cannot be one.
+        Name = "name",
+        /// The policy does not allow it.
+        Denied = "denied",
+        /// The hook refused, or did not answer.
+        Hook = "hook",
+        /// The player says that it cannot take the stream's codecs.
+        Codec = "codec",
+    }
+}
+
+reasons! {
+    /// Why a viewer of live frames was let go; those who left by themselves are not counted.
+    ViewerClosed {
+        /// The stream ended.
+        Ended = "ended",
+        /// It was behind for too long, skips notwithstanding.
+        Slow = "slow",
+        /// It took nothing for too long.
+        Stalled = "stalled",
+        /// The codecs changed to what it cannot take.
+        Codec = "codec",
+    }
+}
+
+/// How a viewer gets live frames: the label `protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// RTMP.
+    Rtmp,
+    /// FLV over HTTP.
+    Flv,
+    /// FLV over `WebSocket`.
+    WsFlv,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Rtmp, Self::Flv, Self::WsFlv];
+
+    /// The word in the metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmp",
+            Self::Flv => "flv",
+            Self::WsFlv => "ws_flv",
+        }
+    }
+}
+
+impl EncodeLabelSet for Protocol {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        [("protocol", self.as_str())].encode(encoder)
+    }
+}
+
+reasons! {
     /// Why a publish request was refused.
     Refused {
         /// The key opens nothing.

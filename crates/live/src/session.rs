@@ -5,25 +5,29 @@ use crate::admit::{self, Admitted, Asker};
 use crate::budget::Budget;
 use crate::clock;
 use crate::limits::{
-    CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, RECEIVE_BATCH_MAX, SEND_WAIT,
-    TRANSMIT_BATCH_MAX,
+    CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, PLAY_WAIT, RECEIVE_BATCH_MAX, SEND_WAIT,
+    TRANSMIT_BATCH_MAX, VIEWER_STALLED_WAIT,
 };
-use crate::reasons::{Closed, Happened, Refused};
+use crate::play::{self, Over, Plays};
+use crate::reasons::{Closed, Happened, PlayRefused, Refused, ViewerClosed};
 use crate::secure;
 use crate::stream::Lease;
 use crate::worker::Live;
 use bytes::Bytes;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 use tracing::{debug, info, warn};
 use weir_auth::hook::{Client, Permit};
 use weir_hub::Announced;
 use weir_media::Mono;
+use weir_net::stream::Received;
 use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, Detached, Stream};
-use weir_ring::Either;
 use weir_ring::net::TcpStream;
 use weir_rtmp::handshake::RANDOM_BYTES;
 use weir_rtmp::session::server::{Event, Refusal, ServerConfig, ServerSession};
@@ -68,6 +72,15 @@ enum End {
     Fault(Closed, String),
 }
 
+/// What a session waited for.
+enum Woken {
+    Received(io::Result<Option<Received>>),
+    Media,
+    Deadline,
+    /// A newer publisher took the stream.
+    Evicted,
+}
+
 struct Session {
     live: Live,
     machine: ServerSession,
@@ -81,6 +94,9 @@ struct Session {
     publishing: Option<Lease>,
     /// Goes with `publishing`: its end tells the hook.
     permit: Option<Permit>,
+    plays: Plays,
+    /// Room for what is sent of them.
+    media: Vec<Bytes>,
     config_changes: Budget,
 }
 
@@ -162,6 +178,8 @@ impl Session {
             client: Client::default(),
             publishing: None,
             permit: None,
+            plays: Plays::default(),
+            media: Vec::new(),
             config_changes: Budget::new(CONFIG_CHANGES_BURST, now),
         }
     }
@@ -203,46 +221,71 @@ impl Session {
                 }
                 Err(end) => return end,
             };
-            if let Some(end) = self.receive(&mut stream, deadline).await {
+            let woken = match self.wait(&mut stream, deadline).await {
+                Woken::Media => self.forward(&mut stream).await,
+                Woken::Received(received) => self.receive(received, &mut stream),
+                Woken::Deadline => self.time_out(),
+                Woken::Evicted => Err(End::Closed),
+            };
+            if let Err(end) = woken {
                 return end;
             }
         }
     }
 
-    /// Waits for bytes, the machine's deadline or a newer publisher.
-    async fn receive(&mut self, stream: &mut Stream, deadline: Option<Mono>) -> Option<End> {
+    /// Waits for bytes, media to send, the machine's deadline or a newer publisher.
+    async fn wait(&mut self, stream: &mut Stream, deadline: Option<Mono>) -> Woken {
         let wait = deadline.map_or(Duration::from_secs(3600), clock::until);
-        let evicted = async {
-            match &mut self.publishing {
-                Some(lease) => (&mut lease.evicted).await,
-                None => std::future::pending().await,
+        let Self {
+            publishing, plays, ..
+        } = self;
+        let mut received = pin!(stream.recv());
+        let mut sleep = weir_ring::sleep(wait);
+        poll_fn(|cx| {
+            if let Poll::Ready(received) = received.as_mut().poll(cx) {
+                return Poll::Ready(Woken::Received(received));
             }
-        };
-        let received =
-            match weir_ring::select(weir_ring::timeout(wait, stream.recv()), evicted).await {
-                Either::Left(received) => received,
-                Either::Right(()) => return Some(End::Closed),
-            };
-        let handled = match received {
-            Err(_elapsed) => self.machine.handle_timeout(clock::now().mono),
-            Ok(Ok(Some(bytes))) => {
+            if plays.poll_ready(cx).is_ready() {
+                return Poll::Ready(Woken::Media);
+            }
+            if let Some(lease) = publishing
+                && Pin::new(&mut lease.evicted).poll(cx).is_ready()
+            {
+                return Poll::Ready(Woken::Evicted);
+            }
+            Pin::new(&mut sleep).poll(cx).map(|()| Woken::Deadline)
+        })
+        .await
+    }
+
+    fn time_out(&mut self) -> Result<(), End> {
+        let handled = self.machine.handle_timeout(clock::now().mono);
+        handled.map_err(|e| End::Fault(Closed::Protocol, e.to_string()))
+    }
+
+    fn receive(
+        &mut self,
+        received: io::Result<Option<Received>>,
+        stream: &mut Stream,
+    ) -> Result<(), End> {
+        match received {
+            Ok(Some(bytes)) => {
                 let is_first = self.machine.bytes_received() == 0;
                 if is_first && !stream.is_tls() && secure::is_tls(&bytes) {
                     let why = "TLS on the RTMP port: use the RTMPS port, or rtmp://";
-                    return Some(End::Fault(Closed::Tls, why.into()));
+                    return Err(End::Fault(Closed::Tls, why.into()));
                 }
-                self.take(&bytes, stream)
+                let taken = self.take(&bytes, stream);
+                taken.map_err(|e| End::Fault(Closed::Protocol, e.to_string()))
             }
-            Ok(Ok(None)) => return Some(End::Closed),
+            Ok(None) => Err(End::Closed),
             // Encoders rarely say `close_notify`; that RTMP can be cut is nothing new.
-            Ok(Err(e)) if stream.is_tls() && e.kind() == io::ErrorKind::UnexpectedEof => {
-                return Some(End::Closed);
+            Err(e) if stream.is_tls() && e.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(End::Closed)
             }
-            Ok(Err(e)) => return Some(End::Fault(Closed::Socket, e.to_string())),
-        };
-        handled
-            .err()
-            .map(|e| End::Fault(Closed::Protocol, e.to_string()))
+            Err(_) if !self.plays.is_empty() => Err(End::Closed),
+            Err(e) => Err(End::Fault(Closed::Socket, e.to_string())),
+        }
     }
 
     /// Feeds what came, and what else is there already: a picture often comes in several
@@ -283,6 +326,10 @@ impl Session {
                     if let Some(publish) = self.authorise(stream_id, &target, kind).await {
                         return Ok(Drained::Publish(publish));
                     }
+                }
+                Output::Event(Event::Play { stream_id, target }) => {
+                    send(stream, &mut answers).await?;
+                    self.play(stream_id, &target).await;
                 }
                 Output::Event(event) => self.handle(event)?,
                 Output::Close => {
@@ -330,6 +377,81 @@ impl Session {
         }
     }
 
+    /// Answers a play request: the stream, if it is there or comes soon.
+    async fn play(&mut self, stream_id: u32, target: &Target) {
+        self.plays.remove(stream_id);
+        let (connection, peer) = (self.connection, self.peer);
+        let asker = Asker {
+            address: self.peer.ip(),
+            connection: self.connection,
+            client: &self.client,
+        };
+        let admitted = admit::play(self.live.shared(), asker, target).await;
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(denied) => {
+                let reason = denied.play_reason();
+                let answer = match reason {
+                    PlayRefused::Name => Refusal::BadName,
+                    _ => Refusal::Denied,
+                };
+                self.live.shared().counters.refuse_play(reason);
+                info!(connection, %peer, "play refused: {denied}");
+                return self.machine.refuse_play(stream_id, answer);
+            }
+        };
+        let start = play::start(target.query.as_deref());
+        let name = admitted.name.clone();
+        match self.live.subscribe(&name, start, PLAY_WAIT).await {
+            Some(subscription) => {
+                debug!(connection, %peer, stream = %name, "playing");
+                self.machine.accept_play(stream_id);
+                let counters = &self.live.shared().counters;
+                self.plays.add(stream_id, admitted, subscription, counters);
+            }
+            None => {
+                let counters = &self.live.shared().counters;
+                counters.refuse_play(PlayRefused::NotFound);
+                info!(connection, %peer, stream = %name, "play refused: not live");
+                self.machine.refuse_play(stream_id, Refusal::BadName);
+            }
+        }
+    }
+
+    /// Sends what the streams that are played have.
+    async fn forward(&mut self, stream: &mut Stream) -> Result<(), End> {
+        let mut out = std::mem::take(&mut self.media);
+        let over = self.plays.read(&mut out);
+        let sent = send_media(stream, &mut out).await;
+        self.media = out;
+        if let Err(end) = sent {
+            let counters = &self.live.shared().counters;
+            if matches!(end, End::Fault(Closed::Stalled, _)) {
+                let stalled = ViewerClosed::Stalled;
+                counters.viewers_closed.get_or_create(&stalled).inc();
+            }
+            return Err(match end {
+                // How players leave.
+                End::Fault(Closed::Socket, _) => End::Closed,
+                end => end,
+            });
+        }
+        self.machine.note_progress(clock::now().mono);
+        for Over {
+            stream_id,
+            name,
+            why,
+        } in over
+        {
+            if why == ViewerClosed::Slow {
+                let why = format!("too slow for {name}");
+                return Err(End::Fault(Closed::Stalled, why));
+            }
+            self.machine.end_play(stream_id);
+        }
+        Ok(())
+    }
+
     fn refuse(&mut self, stream_id: u32, reason: Refused, answer: Refusal, why: &dyn fmt::Display) {
         self.live.shared().counters.refuse(reason);
         // What is our own fault is not counted against encoders that may share an address.
@@ -344,6 +466,12 @@ impl Session {
     /// Begins an authorised publish session here, or moves it to the stream's owner.
     async fn begin(&mut self, stream: Stream, publish: Publish) -> Result<Stream, End> {
         let stream_id = publish.stream_id;
+        if !self.plays.is_empty() {
+            // What it plays is of this worker, the stream may be of another.
+            let why = "the connection plays a stream";
+            self.refuse(stream_id, Refused::Denied, Refusal::Rejected, &why);
+            return Ok(stream);
+        }
         let Some((owner, here)) = self.live.owner(&publish.admitted.name) else {
             self.refuse(
                 stream_id,
@@ -452,12 +580,16 @@ impl Session {
                     self.client = client.cut();
                 }
             }
-            Event::Play { stream_id, .. } => {
-                self.machine.refuse_play(stream_id, Refusal::BadName);
-                info!(connection = self.connection, peer = %self.peer, "RTMP play is not served");
-            }
+            Event::StopPlay { stream_id } => self.plays.remove(stream_id),
+            Event::Pause { stream_id, paused } => self.plays.set_paused(stream_id, paused),
+            Event::Receive {
+                stream_id,
+                kind,
+                wanted,
+            } => self.plays.set_wanted(stream_id, kind, wanted),
             Event::Metadata(metadata) => {
                 if let Some(lease) = &self.publishing {
+                    lease.metadata(&metadata);
                     lease.announce(Announced {
                         video: metadata.has_video,
                         audio: metadata.has_audio,
@@ -492,7 +624,8 @@ impl Session {
                     info!(connection = self.connection, stream = %lease.name(), "unpublished");
                 }
             }
-            Event::Publish { .. } => {}
+            // Taken where they can be waited for.
+            Event::Publish { .. } | Event::Play { .. } => {}
         }
         Ok(())
     }
@@ -512,6 +645,22 @@ enum Drained {
     Publish(Publish),
     /// The connection is to be closed.
     Close,
+}
+
+async fn send_media(stream: &mut Stream, media: &mut Vec<Bytes>) -> Result<(), End> {
+    if media.is_empty() {
+        return Ok(());
+    }
+    let sent = stream.send_vectored(media.drain(..));
+    let sent = weir_ring::timeout(VIEWER_STALLED_WAIT, sent).await;
+    match sent {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(e)) => Err(End::Fault(Closed::Socket, e.to_string())),
+        Err(_) => Err(End::Fault(
+            Closed::Stalled,
+            "the player takes nothing".into(),
+        )),
+    }
 }
 
 async fn send(stream: &mut Stream, answers: &mut Vec<Bytes>) -> Result<(), End> {

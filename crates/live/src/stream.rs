@@ -5,14 +5,18 @@ use crate::budget::Budget;
 use crate::clock;
 use crate::counters::Counters;
 use crate::events;
+use crate::fanout::Fanout;
+use crate::feed::{FeedItem, Relay};
 use crate::limits::EVENTS_LOGGED_BURST;
 use crate::reasons::Happened;
 use std::cell::RefCell;
 use std::rc::Rc;
 use tracing::{info, warn};
+use weir_hub::fanout::FanoutConfig;
 use weir_hub::{Announced, Output};
 use weir_media::{CodecConfig, Frame, Mono, StreamName, TrackId};
-use weir_ring::{Notified, Notify};
+use weir_ring::{Either, Notified, Notify, Sender};
+use weir_rtmp::Metadata;
 use weir_store::{ChunkInput, GapInput, InitInput, SegmentInput, Writer};
 
 /// A stream with a broadcast, live or in grace.
@@ -22,10 +26,12 @@ pub(crate) struct LiveStream {
     /// A hostile clock can raise an event every few frames.
     logged: RefCell<Budget>,
     state: RefCell<State>,
+    relay: Rc<Relay>,
 }
 
 struct State {
     hub: weir_hub::Stream,
+    fanout: Fanout,
     /// `None` once the broadcast is sealed.
     writer: Option<Writer>,
     /// Number of the newest publish session; only that one may feed the stream.
@@ -50,11 +56,14 @@ impl LiveStream {
         name: StreamName,
         hub: weir_hub::Stream,
         writer: Writer,
+        fanout: FanoutConfig,
         counters: Counters,
     ) -> Rc<Self> {
         let now = clock::now().mono;
+        let relay = Relay::new(false);
         let state = State {
             hub,
+            fanout: Fanout::new(fanout, relay.clone()),
             writer: Some(writer),
             session: 0,
             publisher: None,
@@ -66,7 +75,36 @@ impl LiveStream {
             counters,
             logged,
             state: RefCell::new(state),
+            relay,
         })
+    }
+
+    /// The stream's window, for viewers of this worker.
+    pub(crate) fn relay(&self) -> &Rc<Relay> {
+        &self.relay
+    }
+
+    /// Feeds a window on another worker from now on.
+    pub(crate) fn feed(&self, to: Sender<FeedItem>) {
+        self.state.borrow_mut().fanout.add(to);
+        self.relay.watched.notify_all();
+    }
+
+    /// Sends merged frames when it is time for them, until the stream ends.
+    pub(crate) async fn run_fanout(self: Rc<Self>) {
+        while !self.relay.has_ended() {
+            let changed = self.relay.watched.notified();
+            let due = self.state.borrow_mut().fanout.due();
+            let Some(due) = due else {
+                changed.await;
+                continue;
+            };
+            let sleep = weir_ring::sleep(clock::until(due));
+            if let Either::Left(()) = weir_ring::select(sleep, changed).await {
+                let now = clock::now().mono;
+                self.state.borrow_mut().fanout.handle_timeout(now);
+            }
+        }
     }
 
     /// Begins a publish session; one that is there makes way.
@@ -116,6 +154,7 @@ impl LiveStream {
         }
         state.session += 1;
         self.unpublish(&mut state);
+        state.fanout.end();
     }
 
     /// Waits until what was appended is on disk.
@@ -128,6 +167,7 @@ impl LiveStream {
 
     /// Ends the broadcast: its logs are sealed and its playlists gain their end.
     pub(crate) async fn seal(&self) {
+        self.state.borrow_mut().fanout.end();
         let writer = self.state.borrow_mut().writer.take();
         if let Some(writer) = writer {
             writer.seal(clock::now()).await;
@@ -142,6 +182,7 @@ impl LiveStream {
         state.gone_since = Some(now.mono);
         state.hub.handle_unpublish(now);
         self.drain(state);
+        state.fanout.handle_unpublish();
         if let Some(writer) = &mut state.writer {
             writer.publish_gone(now);
         }
@@ -149,14 +190,21 @@ impl LiveStream {
 
     /// Hands what the hub made to the log.
     fn drain(&self, state: &mut State) {
-        let State { hub, writer, .. } = state;
+        let State {
+            hub,
+            writer,
+            fanout,
+            ..
+        } = state;
         let Some(writer) = writer else { return };
         while let Some(output) = hub.poll_output() {
+            fanout.handle(&output);
             if let Err(e) = self.pass_on(writer, output) {
                 self.counters.event(Happened::StoreRefused);
                 warn!(stream = %self.name, "the log refuses: {e}");
             }
         }
+        fanout.flush();
     }
 
     #[allow(
@@ -284,6 +332,11 @@ impl Lease {
     /// What the publisher's metadata says of its tracks.
     pub(crate) fn announce(&self, announced: Announced) {
         self.with(|s| s.hub.handle_announced(announced, clock::now()));
+    }
+
+    /// What else it says of its stream, for viewers.
+    pub(crate) fn metadata(&self, metadata: &Metadata) {
+        self.with(|s| s.fanout.handle_metadata(metadata));
     }
 
     /// A track's configuration, new or changed.

@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::counters::Counters;
+use crate::feed::{self, FeedItem, Relay, Subscription};
 use crate::limits::{DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RESUME_WAIT, STREAM_TICK};
 use crate::owners::Owners;
 use crate::reasons::Refused;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 use weir_auth::Policy;
 use weir_auth::hook::Hooks;
+use weir_hub::fanout::{FanoutConfig, Start};
 use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
 use weir_media::{Now, StreamName};
@@ -42,6 +44,7 @@ pub struct Shared {
     /// Counters of all workers.
     pub counters: Counters,
     hub: weir_hub::StreamConfig,
+    fanout: FanoutConfig,
     grace: Duration,
     owners: Owners,
     refusals: Refusals,
@@ -62,6 +65,8 @@ pub(crate) enum Parcel {
     Resume(StreamName),
     /// A source of a stream that this worker owns.
     Pull(Box<Puller>),
+    /// A worker with viewers of a stream wants its pieces.
+    Watch(StreamName, Sender<FeedItem>),
 }
 
 impl fmt::Debug for Parcel {
@@ -70,6 +75,7 @@ impl fmt::Debug for Parcel {
             Self::Session(session) => session.fmt(f),
             Self::Resume(name) => write!(f, "unsealed {name}"),
             Self::Pull(puller) => write!(f, "source of {}", puller.source().name),
+            Self::Watch(name, _) => write!(f, "viewers of {name}"),
         }
     }
 }
@@ -88,6 +94,7 @@ impl Shared {
         policy: Policy,
         hooks: Arc<Hooks>,
         hub: weir_hub::StreamConfig,
+        fanout: FanoutConfig,
         grace: Duration,
         workers: usize,
     ) -> (Arc<Self>, Vec<Receiver<Handoff>>) {
@@ -100,6 +107,7 @@ impl Shared {
             hooks,
             counters: Counters::default(),
             hub,
+            fanout,
             grace,
             owners: Owners::new(workers),
             refusals: Refusals::new(),
@@ -134,7 +142,7 @@ impl Shared {
     }
 
     /// Number of a new connection, for logs.
-    fn connection(&self) -> u64 {
+    pub(crate) fn connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
@@ -149,6 +157,8 @@ struct Inner {
     shared: Arc<Shared>,
     index: usize,
     streams: RefCell<HashMap<StreamName, Rc<LiveStream>>>,
+    /// Windows of streams that other workers own, while they have viewers here.
+    relays: RefCell<HashMap<StreamName, Rc<Relay>>>,
     /// Streams whose broadcast is being sealed: their names are not free yet.
     sealing: RefCell<HashSet<StreamName>>,
     stopping: Cell<bool>,
@@ -162,6 +172,7 @@ impl Live {
             shared,
             index,
             streams: RefCell::default(),
+            relays: RefCell::default(),
             sealing: RefCell::default(),
             stopping: Cell::new(false),
         };
@@ -235,6 +246,13 @@ impl Live {
                 Parcel::Pull(puller) => {
                     weir_ring::spawn(puller.run(self.clone()));
                 }
+                // Without the stream the queue is dropped, which is the end for its reader.
+                Parcel::Watch(name, to) => {
+                    let stream = self.inner.streams.borrow().get(&name).cloned();
+                    if let Some(stream) = stream {
+                        stream.feed(to);
+                    }
+                }
             }
         }
     }
@@ -283,6 +301,59 @@ impl Live {
             None => return Err(Failure::Ours("this worker is full".into())),
         }
         self.publish(name).map_err(|e| Failure::Ours(e.to_string()))
+    }
+
+    /// A place in a live stream, for one that reads frames as they come: a viewer, or an output
+    /// to another server. Waits up to `wait` for the stream to be there; `None` if it is not,
+    /// or if the worker stops.
+    pub async fn subscribe(
+        &self,
+        name: &StreamName,
+        start: Start,
+        wait: Duration,
+    ) -> Option<Subscription> {
+        let deadline = clock::now().mono + wait;
+        loop {
+            if let Some(relay) = self.relay(name) {
+                return Some(relay.subscribe(start));
+            }
+            if clock::now().mono >= deadline || self.inner.stopping.get() {
+                return None;
+            }
+            weir_ring::sleep(STREAM_TICK).await;
+        }
+    }
+
+    /// The window of a stream on this worker.
+    fn relay(&self, name: &StreamName) -> Option<Rc<Relay>> {
+        if let Some(stream) = self.inner.streams.borrow().get(name) {
+            return Some(stream.relay().clone());
+        }
+        let known = self.inner.relays.borrow().get(name).cloned();
+        if let Some(relay) = known.filter(|relay| !relay.has_ended()) {
+            return Some(relay);
+        }
+        let owner = self.shared().owners.find(name)?;
+        if owner == self.inner.index {
+            return None;
+        }
+        let (to, feed) = feed::feed();
+        let watch = Handoff(Parcel::Watch(name.clone(), to));
+        self.shared().workers.get(owner)?.try_send(watch).ok()?;
+        let relay = Relay::new(true);
+        self.inner
+            .relays
+            .borrow_mut()
+            .insert(name.clone(), relay.clone());
+        let (live, name, running) = (self.clone(), name.clone(), relay.clone());
+        weir_ring::spawn(async move {
+            running.run(feed).await;
+            let mut relays = live.inner.relays.borrow_mut();
+            if relays.get(&name).is_some_and(|r| Rc::ptr_eq(r, &running)) {
+                relays.remove(&name);
+            }
+        });
+        Some(relay)
     }
 
     /// Which worker owns `name`, and whether that is this one. `None` if all are full or
@@ -359,7 +430,9 @@ impl Live {
     fn insert(&self, name: &StreamName, hub: weir_hub::Stream, writer: Writer) -> Rc<LiveStream> {
         let counters = self.shared().counters.clone();
         counters.streams.inc();
-        let stream = LiveStream::new(name.clone(), hub, writer, counters);
+        let fanout = self.shared().fanout;
+        let stream = LiveStream::new(name.clone(), hub, writer, fanout, counters);
+        weir_ring::spawn(stream.clone().run_fanout());
         self.inner
             .streams
             .borrow_mut()

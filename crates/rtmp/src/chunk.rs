@@ -16,10 +16,12 @@
 //! - librtmp starts chunk stream 2 with a type 1 chunk.
 //! - A delta may be negative, as 32-bit two's complement in the extended field.
 
+mod absolute;
 mod header;
 mod reader;
 mod writer;
 
+pub use absolute::put_absolute;
 pub use reader::Reader;
 pub use writer::{Header, Writer};
 

@@ -56,6 +56,10 @@ pub const ACK_WINDOW_DEFAULT: u32 = 2_500_000;
 /// Chunk size for what we send, in bytes, unless configured: nginx-rtmp and OBS use the same.
 pub const CHUNK_SIZE_OUT_DEFAULT: u32 = 4096;
 
+/// Chunk size towards players, in bytes: SRS has announced the same for years. What they get is
+/// muxed once for all of them, so it costs nobody anything.
+pub const CHUNK_SIZE_PLAY: u32 = 60_000;
+
 /// Payloads from this size on are referenced in the output rather than copied, in bytes.
 /// Below it an entry of a gather send costs more than the copy.
 pub const REFERENCE_BYTES_MIN: usize = 2048;
@@ -77,6 +81,10 @@ pub const TRACKS_MAX: usize = 8;
 
 /// Parts of one multitrack message: as many as there are track numbers.
 pub const PARTS_MAX: usize = 256;
+
+/// The same for a connection that plays, and takes what it is sent: nothing else need come from
+/// it but acknowledgements, and the answer to a ping stands behind all that waits for it.
+pub const PLAY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Broken frames and metadata accepted in each [`FAULTS_WINDOW`]. A stream that is broken
 /// throughout reaches it, one with a glitch does not.

@@ -3,11 +3,13 @@
 //! What FLV has numbers for and every player knows goes by them: H.264, AAC, and MP3 at FLV's
 //! rates. The rest, and tracks beyond the first of a kind, go by `FourCC` (Enhanced RTMP v2).
 
+use crate::chunk::{Header, csid, put_absolute};
 use crate::demux::colour;
-use crate::flv::TagKind;
 use crate::flv::audio::{FORMAT_MP3, FORMAT_MP3_8K, aac_header};
 use crate::flv::enhanced::{self, PacketType};
 use crate::flv::video::{self, AvcHeader};
+use crate::flv::{TagKind, previous_tag_size, tag_header};
+use crate::metadata::Metadata;
 use bytes::{BufMut, Bytes, BytesMut};
 use weir_media::mp3::Mp3Config;
 use weir_media::picture::Hdr;
@@ -50,6 +52,35 @@ impl Body {
         self.len() == 0
     }
 
+    /// Appends the body as an RTMP message that is the same on every connection whose server
+    /// announced `chunk_size`; see [`put_absolute`].
+    pub fn put_message(&self, stream_id: u32, chunk_size: u32, out: &mut BytesMut) {
+        let header = Header {
+            csid: match self.kind {
+                TagKind::Audio => csid::AUDIO,
+                TagKind::Video => csid::VIDEO,
+                _ => csid::DATA,
+            },
+            timestamp: self.timestamp,
+            type_id: self.kind.type_id(),
+            stream_id,
+        };
+        put_absolute(header, chunk_size, [self.head(), &self.data], out);
+    }
+
+    /// Appends the body as an FLV tag with what follows it. One that is too long for a tag,
+    /// 16,777,215 bytes, is not written.
+    pub fn put_tag(&self, out: &mut BytesMut) {
+        let Some(size) = u32::try_from(self.len()).ok().filter(|n| *n <= 0xff_ffff) else {
+            return;
+        };
+        out.reserve(self.len() + TAG_OVERHEAD_BYTES);
+        out.put_slice(&tag_header(self.kind, self.timestamp, size));
+        out.put_slice(self.head());
+        out.put_slice(&self.data);
+        out.put_slice(&previous_tag_size(size));
+    }
+
     fn new(kind: TrackKind, timestamp: u32, header: &[u8], data: Bytes) -> Self {
         let mut head = [0; HEAD_BYTES_MAX];
         let head_len = header.len().min(HEAD_BYTES_MAX);
@@ -89,6 +120,21 @@ impl Body {
         self.head[self.head_len..self.head_len + 3].copy_from_slice(&time);
         self.head_len += 3;
         self
+    }
+}
+
+/// Bytes that an FLV tag adds to its body.
+const TAG_OVERHEAD_BYTES: usize = 15;
+
+/// `onMetaData`.
+#[must_use]
+pub fn metadata(metadata: &Metadata, timestamp: u32) -> Body {
+    Body {
+        kind: TagKind::Script,
+        timestamp,
+        head: [0; HEAD_BYTES_MAX],
+        head_len: 0,
+        data: metadata.to_data().encode(false).freeze(),
     }
 }
 

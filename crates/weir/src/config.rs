@@ -13,6 +13,8 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use weir_http::forwarded::Field;
+use weir_hub::fanout::FanoutConfig;
+use weir_hub::limits::FANOUT_MERGE_MAX;
 use weir_net::limits::{CONNECTIONS_DEFAULT, CONNECTIONS_PER_ADDRESS_DEFAULT};
 use weir_store::limits::WORKERS_MAX;
 
@@ -110,6 +112,8 @@ settings! {
     keep: Span = seconds(7 * 86_400), "WEIR_KEEP", "TIME";
     /// How long a publisher may be gone before its broadcast ends
     grace: Span = seconds(15), "WEIR_GRACE", "TIME";
+    /// How long a frame may wait for others on its way to RTMP and FLV viewers; 0ms sends each at once
+    merge: Span = Span(FanoutConfig::default().merge), "WEIR_MERGE", "TIME";
     /// What to log, by level or by target: error, warn, info, debug, weir_rtmp=debug,info
     log: String = "info".into(), "WEIR_LOG", "FILTER";
     /// How log lines look: text or json
@@ -193,6 +197,8 @@ impl Settings {
         within("part", self.part, 100, 2000)?;
         within("window", self.window, 3000, 86_400_000)?;
         within("grace", self.grace, 0, 3_600_000)?;
+        let merge_ms_max = u64::try_from(FANOUT_MERGE_MAX.as_millis()).unwrap_or(u64::MAX);
+        within("merge", self.merge, 0, merge_ms_max)?;
         let timeout = self.hooks.timeout.unwrap_or(HOOK_TIMEOUT);
         within("timeout of [hooks]", timeout, 100, 8000)?;
         if self.keep.0 < Duration::from_secs(60) {

@@ -98,11 +98,15 @@ impl Server {
             part: settings.part.0,
             ..weir_hub::StreamConfig::default()
         };
+        let fanout = weir_hub::fanout::FanoutConfig {
+            merge: settings.merge.0,
+        };
         let shared = Shared::new(
             library.clone(),
             policy,
             hooks,
             hub,
+            fanout,
             settings.grace.0,
             cpus.len(),
         );

@@ -49,7 +49,8 @@ pub fn shared(
     let library = Library::open(LibraryConfig::new(data), clock::now()).unwrap();
     let hub = weir_hub::StreamConfig::default();
     let hooks = weir_auth::hook::Hooks::none();
-    Shared::new(library, policy, hooks, hub, Duration::ZERO, workers)
+    let fanout = weir_hub::fanout::FanoutConfig::default();
+    Shared::new(library, policy, hooks, hub, fanout, Duration::ZERO, workers)
 }
 
 /// Serves RTMP on a free port until the runtime ends. Called on a ring.

@@ -8,7 +8,7 @@ use crate::gather::Gather;
 use crate::handshake::Handshake;
 use crate::limits::{ACK_WINDOW_DEFAULT, ACK_WINDOW_MIN};
 use crate::message::{
-    Acknowledgement, Command, LimitType, Message, SetChunkSize, SetPeerBandwidth, TypeId,
+    Acknowledgement, Command, Data, LimitType, Message, SetChunkSize, SetPeerBandwidth, TypeId,
     UserControl, WindowAckSize,
 };
 use bytes::Bytes;
@@ -176,6 +176,13 @@ impl Link {
             stream_id,
             &command.encode(),
         );
+    }
+
+    /// Sends a data message on the commands' chunk stream: that of data is the fan-out's, whose
+    /// headers this writer does not know.
+    pub(super) fn data(&mut self, stream_id: u32, data: &Data) {
+        let body = data.encode(false);
+        self.put(csid::COMMAND, TypeId::DATA_AMF0, stream_id, &body);
     }
 
     fn put(&mut self, csid: u32, type_id: TypeId, stream_id: u32, body: &[u8]) {

@@ -16,7 +16,7 @@ use crate::metadata::Metadata;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
-use weir_media::{CodecConfig, Frame, Mono, TrackId};
+use weir_media::{CodecConfig, Frame, Mono, TrackId, TrackKind};
 
 /// How a server session behaves.
 #[derive(Debug, Clone)]
@@ -80,12 +80,35 @@ pub enum Event {
         /// `live`, `record` or `append`.
         kind: String,
     },
-    /// `play`: answer with [`ServerSession::refuse_play`].
+    /// `play` or `play2`: answer with [`ServerSession::accept_play`] or
+    /// [`ServerSession::refuse_play`]. On a message stream that plays it takes the place of what
+    /// played, also if it is refused.
     Play {
         /// Names the request in the answer.
         stream_id: u32,
         /// What is to be played.
         target: Target,
+    },
+    /// The client stopped a stream that it played, or waited for.
+    StopPlay {
+        /// The message stream.
+        stream_id: u32,
+    },
+    /// `pause`; it is already answered.
+    Pause {
+        /// The message stream.
+        stream_id: u32,
+        /// Whether nothing is to be sent until the next.
+        paused: bool,
+    },
+    /// `receiveAudio` or `receiveVideo`.
+    Receive {
+        /// The message stream.
+        stream_id: u32,
+        /// What it is about.
+        kind: TrackKind,
+        /// Whether it is to be sent.
+        wanted: bool,
     },
     /// The publisher's hints about its stream; comes each time they are sent.
     Metadata(Metadata),
@@ -149,6 +172,7 @@ pub struct ServerSession {
     streams: Vec<u32>,
     last_stream_id: u32,
     publishing: Option<Publishing>,
+    playing: Vec<Playing>,
     faults: FaultRate,
     told_chunk_size: bool,
 }
@@ -169,6 +193,13 @@ struct Publishing {
     stream_id: u32,
     accepted: bool,
     demuxer: Demuxer,
+}
+
+/// A message stream that plays, or waits for the answer to that.
+#[derive(Debug, Clone, Copy)]
+struct Playing {
+    stream_id: u32,
+    accepted: bool,
 }
 
 /// Counts faults in a window of time.
@@ -211,6 +242,7 @@ impl ServerSession {
             streams: Vec::new(),
             last_stream_id: 0,
             publishing: None,
+            playing: Vec::new(),
             faults: FaultRate::default(),
             told_chunk_size: false,
         }
@@ -280,7 +312,7 @@ impl ServerSession {
     /// The client was too slow or silent. The session is dead then.
     pub fn handle_timeout(&mut self, now: Mono) -> Result<(), Error> {
         while let Some(timer) = self.timers.expired(now) {
-            let idle = self.config.idle_timeout;
+            let idle = self.idle_timeout();
             let outcome = match timer {
                 Timer::Handshake => Err(Fault::HandshakeTimeout),
                 Timer::Command => Err(Fault::CommandTimeout),
@@ -344,10 +376,52 @@ impl ServerSession {
         }
     }
 
-    /// Refuses a request to play; then closes.
+    /// Lets the client play. From here on whole messages may be sent between what is
+    /// transmitted, in chunks of [`limits::CHUNK_SIZE_PLAY`] that each start with type 0, as
+    /// [`crate::chunk::put_absolute`] writes them. Nothing happens unless the request is waiting.
+    pub fn accept_play(&mut self, stream_id: u32) {
+        let mut playing = self.playing.iter_mut();
+        if let Some(p) = playing.find(|p| p.stream_id == stream_id && !p.accepted) {
+            p.accepted = true;
+            self.timers.clear(Timer::Command);
+            self.play_start(stream_id);
+        }
+    }
+
+    /// Refuses a request to play, or ends what plays by [`ServerSession::end_play`]'s rules.
     pub fn refuse_play(&mut self, stream_id: u32, refusal: Refusal) {
         if self.phase == Phase::Open {
+            self.playing.retain(|p| p.stream_id != stream_id);
             self.play_refused(stream_id, refusal);
+            self.close_if_idle();
+        }
+    }
+
+    /// What is played has ended: the client is told. The connection is closed if it neither
+    /// plays nor publishes anything else.
+    pub fn end_play(&mut self, stream_id: u32) {
+        let count = self.playing.len();
+        self.playing.retain(|p| p.stream_id != stream_id);
+        if self.phase == Phase::Open && self.playing.len() < count {
+            self.play_ended(stream_id);
+            self.close_if_idle();
+        }
+    }
+
+    /// The client took what it was sent: it lives, though it may have nothing to say.
+    pub fn note_progress(&mut self, now: Mono) {
+        self.link.heard(now);
+    }
+
+    fn idle_timeout(&self) -> Duration {
+        match self.playing.is_empty() {
+            true => self.config.idle_timeout,
+            false => self.config.idle_timeout.max(limits::PLAY_IDLE_TIMEOUT),
+        }
+    }
+
+    fn close_if_idle(&mut self) {
+        if self.playing.is_empty() && self.publishing.is_none() {
             self.close();
         }
     }

@@ -145,6 +145,7 @@ pub struct FileConfig {
     pub window: Option<Span>,
     pub keep: Option<Span>,
     pub grace: Option<Span>,
+    pub merge: Option<Span>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
     pub connections_max: Option<usize>,

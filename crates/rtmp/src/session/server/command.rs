@@ -1,15 +1,15 @@
 //! What the server answers to commands, §7.2, in the order and words of Flash Media Server,
 //! which encoders were written against.
 
-use super::{Event, Publishing, Refusal, ServerSession};
+use super::{Event, Playing, Publishing, Refusal, ServerSession};
 use crate::amf::Value;
 use crate::demux::Demuxer;
 use crate::error::Fault;
-use crate::limits::MESSAGE_STREAMS_MAX;
-use crate::message::{Command, LimitType, Message, SetPeerBandwidth, TypeId, UserControl};
+use crate::limits::{CHUNK_SIZE_PLAY, MESSAGE_STREAMS_MAX};
+use crate::message::{Command, Data, LimitType, Message, SetPeerBandwidth, TypeId, UserControl};
 use crate::session::target::Target;
 use crate::session::timer::Timer;
-use weir_media::Mono;
+use weir_media::{Mono, TrackKind};
 
 /// Version that is claimed; some clients look at the major number.
 const FMS_VERSION: &str = "FMS/3,0,1,123";
@@ -28,15 +28,20 @@ impl ServerSession {
             "connect" if self.connected.is_none() => self.connect(&command),
             "createStream" => self.create_stream(&command),
             "FCPublish" => self.fc_publish(&command),
+            "FCSubscribe" => self.fc_subscribe(&command),
             "FCUnpublish" => self.fc_unpublish(&command, now),
             "publish" => return self.publish(stream_id, &command, now),
-            "play" => return self.play(stream_id, &command),
-            "closeStream" => self.unpublish(stream_id, now),
+            "play" | "play2" => return self.play(stream_id, &command),
+            "pause" | "pauseRaw" => self.pause(stream_id, &command),
+            "seek" => self.seek(stream_id),
+            "receiveAudio" => self.receive(stream_id, TrackKind::Audio, &command),
+            "receiveVideo" => self.receive(stream_id, TrackKind::Video, &command),
+            "closeStream" => self.close_stream(stream_id, now),
             "deleteStream" => {
                 let id = command.arguments.first().and_then(Value::as_number);
                 // A cast from a float saturates; no such stream is no harm.
                 let id = id.map_or(stream_id, |n| n as u32);
-                self.unpublish(id, now);
+                self.close_stream(id, now);
                 self.streams.retain(|s| *s != id);
             }
             "getStreamLength" => self.result(&command, Value::Number(0.0)),
@@ -123,12 +128,31 @@ impl ServerSession {
         }
     }
 
+    fn fc_subscribe(&mut self, command: &Command) {
+        let name = command.text(0).unwrap_or_default();
+        let information = status("status", "NetStream.Play.Start", name);
+        self.reply(&Command::new(
+            "onFCSubscribe",
+            0.0,
+            Value::Null,
+            vec![information],
+        ));
+        self.result(command, Value::Undefined);
+    }
+
     fn target(&self, command: &Command) -> Target {
         let (app, tc_url) = self
             .connected
             .as_ref()
             .map_or(("", ""), |(app, tc_url)| (app, tc_url));
-        Target::new(app, tc_url, command.text(0).unwrap_or_default())
+        // `play2` has an object.
+        let named = |value: &'_ Value| Some(value.property("streamName")?.as_str()?.to_owned());
+        let name = match command.arguments.first() {
+            Some(Value::String(name)) => name.clone(),
+            Some(value) => named(value).unwrap_or_default(),
+            None => String::new(),
+        };
+        Target::new(app, tc_url, &name)
     }
 
     fn publish(&mut self, stream_id: u32, command: &Command, now: Mono) -> Result<(), Fault> {
@@ -160,11 +184,64 @@ impl ServerSession {
         if !self.streams.contains(&stream_id) {
             return Err(Fault::MessageStream(stream_id));
         }
+        self.playing.retain(|p| p.stream_id != stream_id);
+        self.playing.push(Playing {
+            stream_id,
+            accepted: false,
+        });
         self.events.push_back(Event::Play {
             stream_id,
             target: self.target(command),
         });
         Ok(())
+    }
+
+    fn plays(&self, stream_id: u32) -> bool {
+        let mut playing = self.playing.iter();
+        playing.any(|p| p.stream_id == stream_id && p.accepted)
+    }
+
+    fn pause(&mut self, stream_id: u32, command: &Command) {
+        if !self.plays(stream_id) {
+            return self.call_failed(command);
+        }
+        let paused = matches!(command.arguments.first(), Some(Value::Boolean(true)));
+        let (code, description) = match paused {
+            true => ("NetStream.Pause.Notify", "Paused."),
+            false => ("NetStream.Unpause.Notify", "Live goes on."),
+        };
+        self.on_status(stream_id, status("status", code, description));
+        self.events.push_back(Event::Pause { stream_id, paused });
+    }
+
+    fn seek(&mut self, stream_id: u32) {
+        let information = status("error", "NetStream.Seek.Failed", "This is live.");
+        self.on_status(stream_id, information);
+    }
+
+    fn receive(&mut self, stream_id: u32, kind: TrackKind, command: &Command) {
+        if !self.plays(stream_id) {
+            return self.call_failed(command);
+        }
+        let wanted = !matches!(command.arguments.first(), Some(Value::Boolean(false)));
+        self.events.push_back(Event::Receive {
+            stream_id,
+            kind,
+            wanted,
+        });
+    }
+
+    fn close_stream(&mut self, stream_id: u32, now: Mono) {
+        let count = self.playing.len();
+        self.playing.retain(|p| p.stream_id != stream_id);
+        if self.playing.len() < count {
+            self.events.push_back(Event::StopPlay { stream_id });
+            if self.playing.is_empty() && self.publishing.is_none() {
+                let again = now + self.config.first_media_timeout;
+                self.timers.set(Timer::Command, again);
+            }
+        }
+        self.unpublish(stream_id, now);
     }
 
     fn unpublish(&mut self, stream_id: u32, now: Mono) {
@@ -177,8 +254,10 @@ impl ServerSession {
         }
         self.publishing = None;
         self.timers.clear(Timer::FirstMedia);
-        let again = now + self.config.first_media_timeout;
-        self.timers.set(Timer::Command, again);
+        if self.playing.is_empty() {
+            let again = now + self.config.first_media_timeout;
+            self.timers.set(Timer::Command, again);
+        }
         let information = status(
             "status",
             "NetStream.Unpublish.Success",
@@ -204,6 +283,30 @@ impl ServerSession {
             Refusal::Rejected => ("NetStream.Publish.Rejected", "The server is full."),
         };
         self.on_status(stream_id, status("error", code, description));
+    }
+
+    pub(super) fn play_start(&mut self, stream_id: u32) {
+        self.link.set_chunk_size(CHUNK_SIZE_PLAY);
+        self.link.user_control(UserControl::StreamBegin(stream_id));
+        for (code, description) in [
+            ("NetStream.Play.Reset", "Playing and resetting."),
+            ("NetStream.Play.Start", "Started playing."),
+        ] {
+            self.on_status(stream_id, status("status", code, description));
+        }
+        // Lets scripts of Flash look at pictures and sound; some players wait for it.
+        let access = Data {
+            name: "|RtmpSampleAccess".to_owned(),
+            values: vec![true.into(), true.into()],
+        };
+        self.link.data(stream_id, &access);
+    }
+
+    pub(super) fn play_ended(&mut self, stream_id: u32) {
+        let code = "NetStream.Play.UnpublishNotify";
+        let information = status("status", code, "The stream has ended.");
+        self.on_status(stream_id, information);
+        self.link.user_control(UserControl::StreamEof(stream_id));
     }
 
     pub(super) fn play_refused(&mut self, stream_id: u32, refusal: Refusal) {
