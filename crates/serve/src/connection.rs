@@ -10,6 +10,7 @@ use crate::input::Input;
 use crate::limits::{
     DRAIN_BYTES_MAX, HEAD_WAIT, HOLD_WAIT, IDLE_WAIT, LINGER_BYTES_MAX, LINGER_WAIT,
 };
+use crate::live::{self, LiveWanted};
 use crate::quick;
 use crate::resolve::{Hints, Resolved};
 use crate::response::{Outgoing, Response};
@@ -116,6 +117,12 @@ pub(crate) async fn run(mut connection: Connection, mut stream: Stream, mut inpu
             }
             Ok(After::Next) => {}
             Ok(After::Close) => return linger(stream).await,
+            Ok(After::Live(head, wanted, client)) => {
+                // A task of its own: this one's is larger, and a viewer stays long.
+                drop(busy);
+                weir_ring::spawn(live::serve(connection, stream, head, wanted, client));
+                return;
+            }
             Err(e) => {
                 debug!("HTTP connection ends: {e}");
                 return;
@@ -124,10 +131,14 @@ pub(crate) async fn run(mut connection: Connection, mut stream: Stream, mut inpu
     }
 }
 
-/// Whether another request may follow.
+/// What follows an answer.
 enum After {
+    /// Another request may.
     Next,
+    /// The connection's end.
     Close,
+    /// The connection is a viewer's until it ends: the request's head, what it asks for, and who.
+    Live(Vec<u8>, LiveWanted, IpAddr),
 }
 
 async fn serve_one(
@@ -167,6 +178,12 @@ async fn serve_one(
             input.consume(len);
             input.release();
             outgoing
+        }
+        Resolved::Live(wanted) => {
+            let head = head.to_vec();
+            input.consume(len);
+            input.release();
+            return Ok(After::Live(head, wanted, client));
         }
         later => {
             let head = kept.insert(head.to_vec());
@@ -309,6 +326,8 @@ impl Server {
                         },
                     }
                 }
+                // Taken where the connection can be: here it cannot.
+                Resolved::Live(_) => return Err(io::ErrorKind::Unsupported.into()),
                 Resolved::Mux(wanted) => {
                     // Who leaves while others are muxed for is muxed for no more.
                     let permit = weir_ring::select(self.muxing().acquire(), gone.as_mut());

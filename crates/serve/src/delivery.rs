@@ -97,6 +97,11 @@ impl Delivery {
         }
     }
 
+    /// Notes bytes of an answer that has no end yet.
+    pub(crate) fn sent(&self, bytes: u64) {
+        add(&self.sent, bytes);
+    }
+
     /// Notes how long a request took from its head to the first byte of its answer.
     pub(crate) fn first_byte(&self, after: Duration) {
         let us = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);

@@ -9,6 +9,7 @@
 //!                                      │
 //!                    route.rs ◄────────┼──► hls.rs      playlists from a view
 //!                                      ├──► ts.rs       TS segments, muxed and cached
+//!                                      ├──► live.rs     frames as they come, as FLV
 //!                                      └──► page.rs     the watch page
 //! ```
 //!
@@ -26,6 +27,7 @@ mod h2;
 mod hls;
 mod input;
 pub mod limits;
+mod live;
 mod page;
 mod playlist;
 mod quick;
@@ -41,4 +43,5 @@ pub use accept::ALPN;
 pub use access::{AccessLog, LogFormat};
 pub use counters::{Counters, Limit};
 pub use delivery::Way;
+pub use live::{LiveBody, LiveRefusal, LiveRequest, LiveSource, Opening};
 pub use server::{Options, Server, Wanted};

@@ -182,3 +182,10 @@ pub const H2_COLD_READS_MAX: usize = 2;
 
 /// Buffers of [`H2_OUTPUT_BYTES_MAX`] that a worker keeps for later: 1 MiB.
 pub const H2_BUFFERS_KEPT: usize = 16;
+
+/// How long a viewer of live frames may take nothing at all before it is closed
+/// (`protocols.md` §18).
+pub const LIVE_STALLED_WAIT: Duration = Duration::from_secs(15);
+
+/// Bytes that a viewer of live frames may send behind its request; they are thrown away.
+pub const LIVE_TRAILING_BYTES_MAX: usize = 64 << 10;

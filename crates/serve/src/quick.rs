@@ -71,7 +71,7 @@ fn answer(connection: &mut Connection, received: &[u8]) -> Option<(Outgoing, Ins
         Some(refusal) => refusal,
         None => match server.resolve(&request, Hints::default()) {
             Resolved::Answer(response) => response,
-            Resolved::Wait(_) | Resolved::Mux(_) => {
+            Resolved::Wait(_) | Resolved::Mux(_) | Resolved::Live(_) => {
                 connection.taken = true;
                 return None;
             }

@@ -1,6 +1,7 @@
 //! From a request to what answers it. Synchronous: what has to wait is said, not awaited.
 
 use crate::hls;
+use crate::live::LiveWanted;
 use crate::page;
 use crate::playlist::Playlist;
 use crate::response::{Keep, Piece, Response};
@@ -36,6 +37,8 @@ pub(crate) enum Resolved {
     Wait(Place),
     /// Once this segment is muxed.
     Mux(Wanted),
+    /// With frames as they come, on a connection of HTTP/1.1 that ends with them.
+    Live(LiveWanted),
 }
 
 impl From<Response> for Resolved {
@@ -72,6 +75,10 @@ impl Server {
             Resolved::Answer(mut response) => {
                 response.origins = Some(origins);
                 response.into()
+            }
+            Resolved::Live(mut wanted) => {
+                wanted.origins = Some(origins);
+                Resolved::Live(wanted)
             }
             later => later,
         }
@@ -113,6 +120,12 @@ impl Server {
                 rendition,
             }) => self.media(id, broadcast, span, rendition, request).into(),
             Some(Route::Shared { key, object }) => self.shared(key, object, hints),
+            Some(Route::Live { id }) => Resolved::Live(LiveWanted {
+                id: id.to_owned(),
+                query: request.query.map(str::to_owned),
+                is_head: request.method == Method::Head,
+                origins: None,
+            }),
             Some(Route::Watch { id }) => match StreamName::parse(id) {
                 Ok(name) => {
                     let page = Piece::Memory(page::watch(&name).into());
@@ -375,6 +388,6 @@ impl From<weir_store::Piece> for Piece {
     }
 }
 
-fn not_found(why: &str) -> Response {
+pub(crate) fn not_found(why: &str) -> Response {
     Response::error(Status::NotFound, why)
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! /{id}/manifest/video.m3u8            multivariant playlist; ?format=ts for TS
+//! /{id}/live.flv                       frames as they come, as FLV
 //! /{id}/watch                          page with a player
 //! /{id}/{broadcast}/live/{t}.m3u8      media playlist that slides; {t} is a track id or `ts`
 //! /{id}/{broadcast}/vod/{t}.m3u8       media playlist of the whole
@@ -21,6 +22,8 @@ pub(crate) enum Route<'a> {
     Multivariant { id: &'a str },
     /// Player page of a stream.
     Watch { id: &'a str },
+    /// Frames of a stream as they come.
+    Live { id: &'a str },
     /// Media playlist of a broadcast.
     Media {
         id: &'a str,
@@ -38,7 +41,7 @@ impl<'a> Route<'a> {
     /// The stream whose own path it is; what is shared belongs to none.
     pub(crate) fn id(self) -> Option<&'a str> {
         match self {
-            Self::Multivariant { id } | Self::Media { id, .. } => Some(id),
+            Self::Multivariant { id } | Self::Media { id, .. } | Self::Live { id } => Some(id),
             Self::Watch { .. } | Self::Shared { .. } | Self::Asset { .. } => None,
         }
     }
@@ -92,6 +95,7 @@ pub(crate) fn route<'a>(path: &'a Path<'_>) -> Option<Route<'a>> {
             object: object(place, file)?,
         }),
         ["s", ..] => None,
+        [id, "live.flv"] => Some(Route::Live { id }),
         [id, "watch"] => Some(Route::Watch { id }),
         [id, "manifest", "video.m3u8"] => Some(Route::Multivariant { id }),
         [id, broadcast, span, file] => {

@@ -9,13 +9,14 @@ use crate::limits::{
     COLD_READS_MAX, DRAIN_TICK, DRAIN_WAIT, PLAYLIST_BYTES_MAX, PLAYLISTS_MAX, RATE_ADDRESSES_MAX,
     SMALL_CACHE_BYTES, SMALL_CACHE_MAX, TS_CACHE_BYTES, TS_MUXING_MAX,
 };
+use crate::live::LiveSource;
 use crate::playlist::Playlist;
 use crate::response::{Outgoing, Response};
 use crate::route::{Rendition, Span};
 use crate::send::Hot;
 use crate::waiters::Waiters;
 use bytes::{Bytes, BytesMut};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -104,6 +105,7 @@ struct Inner {
     rate: Option<RefCell<RateLimit>>,
     started: Instant,
     waiters: Rc<Waiters>,
+    live: OnceCell<Rc<dyn LiveSource>>,
     playlists: RefCell<Cache<PlaylistKey, Rc<Playlist>>>,
     ts_cache: RefCell<Cache<TsKey, Bytes>>,
     muxing: Permits,
@@ -146,6 +148,7 @@ impl Server {
             started: Instant::now(),
             counters,
             waiters: Rc::default(),
+            live: OnceCell::new(),
             playlists: RefCell::new(Cache::new(PLAYLISTS_MAX, PLAYLIST_BYTES_MAX)),
             ts_cache: RefCell::new(Cache::new(usize::MAX, TS_CACHE_BYTES)),
             muxing: Permits::new(TS_MUXING_MAX),
@@ -161,6 +164,16 @@ impl Server {
         Self {
             inner: Rc::new(inner),
         }
+    }
+
+    /// Serves live frames from `source` from now on. Without one no stream has any.
+    pub fn serve_live(&self, source: Rc<dyn LiveSource>) {
+        // A second one would be a fault of the program, and is not used.
+        let _ = self.inner.live.set(source);
+    }
+
+    pub(crate) fn live(&self) -> Option<&Rc<dyn LiveSource>> {
+        self.inner.live.get()
     }
 
     /// Starts what the worker does besides connections: waking requests that wait for the

@@ -1,6 +1,8 @@
 //! One worker: a pinned thread with its ring, its listeners, its part of live and serve.
 
+use crate::live_flv::LiveFlv;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -106,6 +108,7 @@ async fn work(mut parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailabl
         counters.clone(),
         parts.http_options,
     );
+    server.serve_live(Rc::new(LiveFlv(live.clone())));
     server.start(parts.news);
     let limits = ConnectionLimits::new(parts.connections.0, parts.connections.1);
     let refused = move |refused: Refused| {

@@ -172,7 +172,7 @@ impl Session {
         });
     }
 
-    fn handle_request(&mut self, parts: &http::request::Parts, respond: SendResponse<Chunk>) {
+    fn handle_request(&mut self, parts: &http::request::Parts, mut respond: SendResponse<Chunk>) {
         let server = self.connection.server.clone();
         let lines = parts.headers.get_all("priority").iter();
         let mut exchange = Exchange {
@@ -210,6 +210,8 @@ impl Session {
                 exchange.head = head;
                 self.answer(respond, outgoing, exchange);
             }
+            // Its end would be its connection's (RFC 9113 section 7): browsers come back.
+            Resolved::Live(_) => respond.send_reset(Reason::HTTP_1_1_REQUIRED),
             later => {
                 exchange.head.clone_from(&head);
                 self.hold(respond, exchange, head, later);

@@ -1,0 +1,282 @@
+//! Frames as they come: FLV that ends when its stream does (`design.md` §6, `/{id}/live.flv`).
+//!
+//! This crate knows HTTP; who has the frames is joined to it by the program through
+//! [`LiveSource`]. An answer has no length and ends with its connection, in HTTP/1.1 too: every
+//! client takes that, and the bytes of a send are the same for all viewers. HTTP/2 has no such
+//! answers here: its client is told to come back with HTTP/1.1.
+
+use crate::connection::Connection;
+use crate::delivery::{Watching, Way};
+use crate::limits::{LIVE_STALLED_WAIT, LIVE_TRAILING_BYTES_MAX};
+use crate::resolve::not_found;
+use crate::response::Response;
+use crate::send::send;
+use bytes::{Bytes, BytesMut};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tracing::debug;
+use weir_http::origin::{Cors, Origins};
+use weir_http::{Head, Parsed, Status, request};
+use weir_media::StreamName;
+use weir_net::{Stream, stream::Received};
+
+/// Whoever has live frames. One for each worker.
+pub trait LiveSource {
+    /// Opens a stream for a viewer; may wait a bounded time for it to be there.
+    fn open(&self, request: LiveRequest) -> Opening;
+}
+
+/// The future of [`LiveSource::open`].
+pub type Opening = Pin<Box<dyn Future<Output = Result<Box<dyn LiveBody>, LiveRefusal>>>>;
+
+/// What a viewer asks for.
+#[derive(Debug, Clone)]
+pub struct LiveRequest {
+    /// The stream, as the path names it.
+    pub id: String,
+    /// The query, without its question mark.
+    pub query: Option<String>,
+    /// Who asks.
+    pub client: IpAddr,
+}
+
+/// The body of an answer, while its stream is live.
+pub trait LiveBody {
+    /// Ready when [`LiveBody::read`] has something, or the end.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Appends what is next; false when nothing follows it.
+    fn read(&mut self, out: &mut Vec<Bytes>) -> bool;
+
+    /// The viewer took nothing for so long that it is let go.
+    fn stalled(&mut self);
+}
+
+/// Why a viewer does not get a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LiveRefusal {
+    /// Nothing is live under that name.
+    NotFound,
+    /// The viewer may not have it.
+    Denied,
+}
+
+impl LiveRefusal {
+    fn response(self) -> Response {
+        match self {
+            Self::NotFound => not_found("nothing is live under this name"),
+            Self::Denied => {
+                let why = "this stream may not be played so";
+                Response::error(Status::Forbidden, why)
+            }
+        }
+    }
+}
+
+/// A request for live frames that may be served.
+pub(crate) struct LiveWanted {
+    pub(crate) id: String,
+    pub(crate) query: Option<String>,
+    pub(crate) is_head: bool,
+    /// The sites that may play it, if not all may.
+    pub(crate) origins: Option<Arc<Origins>>,
+}
+
+impl fmt::Debug for LiveWanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "live frames of {}", self.id)
+    }
+}
+
+/// An answer under way.
+struct Answer {
+    connection: Connection,
+    stream: Stream,
+    client: IpAddr,
+    /// The request's head, for the access log, if there is one.
+    head: Vec<u8>,
+    began: Instant,
+    status: Status,
+    bytes: u64,
+    /// Bytes that came behind the request.
+    said: usize,
+}
+
+/// Serves a viewer to its end. `head` is its request's.
+pub(crate) async fn serve(
+    connection: Connection,
+    stream: Stream,
+    head: Vec<u8>,
+    wanted: LiveWanted,
+    client: IpAddr,
+) {
+    let mut answer = Answer {
+        connection,
+        stream,
+        client,
+        head,
+        began: weir_ring::now(),
+        status: Status::Ok,
+        bytes: 0,
+        said: 0,
+    };
+    if let Err(e) = answer.run(wanted).await {
+        debug!("live viewer ends: {e}");
+    }
+    answer.note();
+    answer.stream.close().await;
+}
+
+impl Answer {
+    async fn run(&mut self, wanted: LiveWanted) -> io::Result<()> {
+        let server = self.connection.server.clone();
+        let Some(source) = server.live() else {
+            return self.refuse(LiveRefusal::NotFound).await;
+        };
+        let request = LiveRequest {
+            id: wanted.id.clone(),
+            query: wanted.query.clone(),
+            client: self.client,
+        };
+        let opening = source.open(request);
+        let opened = weir_ring::select(opening, gone(&mut self.stream)).await;
+        let mut body = match opened {
+            weir_ring::Either::Left(Ok(body)) => body,
+            weir_ring::Either::Left(Err(refusal)) => return self.refuse(refusal).await,
+            weir_ring::Either::Right(()) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
+        let mut out = vec![self.head(&wanted)];
+        if wanted.is_head {
+            return self.stream.send_vectored(out).await;
+        }
+        let name = StreamName::parse(&wanted.id).ok();
+        let watching = name.map(|name| Watching::new(server.delivery(), &name));
+        loop {
+            match wait(&mut self.stream, body.as_mut()).await {
+                Woken::Media => {
+                    let goes_on = body.read(&mut out);
+                    self.send(&mut out, body.as_mut(), watching.as_ref())
+                        .await?;
+                    if !goes_on {
+                        return self.stream.shutdown(std::net::Shutdown::Write).await;
+                    }
+                }
+                Woken::Received(received) => match received? {
+                    // Nothing that a viewer says behind its request has a meaning.
+                    Some(bytes) if self.has_said(bytes.len()) => {}
+                    _ => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Counts what the peer says behind its request; false if that is too much.
+    fn has_said(&mut self, bytes: usize) -> bool {
+        self.said = self.said.saturating_add(bytes);
+        self.said <= LIVE_TRAILING_BYTES_MAX
+    }
+
+    async fn send(
+        &mut self,
+        out: &mut Vec<Bytes>,
+        body: &mut dyn LiveBody,
+        watching: Option<&Watching>,
+    ) -> io::Result<()> {
+        let bytes: usize = out.iter().map(Bytes::len).sum();
+        let sending = self.stream.send_vectored(out.drain(..));
+        match weir_ring::timeout(LIVE_STALLED_WAIT, sending).await {
+            Ok(sent) => sent?,
+            Err(_) => {
+                body.stalled();
+                self.connection.server.counters().stalled.inc();
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        self.bytes += bytes as u64;
+        self.connection.server.delivery().sent(bytes as u64);
+        if let Some(watching) = watching {
+            watching.stream.sent(bytes as u64);
+        }
+        Ok(())
+    }
+
+    fn head(&self, wanted: &LiveWanted) -> Bytes {
+        let mut out = BytesMut::with_capacity(512);
+        let origin = match request::parse(&self.head) {
+            Ok(Parsed::Head { head, .. }) => head.headers.first("origin"),
+            _ => None,
+        };
+        let cors = match &wanted.origins {
+            Some(origins) => origins.cors(origin),
+            None => Cors::Any,
+        };
+        Head::start(&mut out, Status::Ok, &self.connection.server.date())
+            .content_type("video/x-flv")
+            .cache_control("no-store")
+            .cors_for(cors)
+            .connection(false)
+            .end();
+        out.freeze()
+    }
+
+    async fn refuse(&mut self, refusal: LiveRefusal) -> io::Result<()> {
+        let response = refusal.response();
+        self.status = response.status;
+        let server = self.connection.server.clone();
+        let outgoing = server.finish(response, None, false);
+        let way = Connection::way(&self.stream, &outgoing);
+        self.connection.answered(&outgoing, way, self.began);
+        send(&server, &mut self.stream, &outgoing).await?;
+        self.stream.shutdown(std::net::Shutdown::Write).await
+    }
+
+    /// Notes the answer once it is over.
+    fn note(&self) {
+        let server = &self.connection.server;
+        if self.status == Status::Ok {
+            // Its bytes were counted as they went.
+            let delivery = server.delivery();
+            delivery.answered(self.status, Way::Gather, self.bytes, 0);
+        }
+        if let Some(log) = server.log() {
+            let summary = (self.status, self.bytes);
+            let tls = self.stream.is_tls();
+            let began = self.began;
+            log.note(&self.head, "HTTP/1.1", self.client, tls, summary, began);
+        }
+    }
+}
+
+enum Woken {
+    Media,
+    Received(io::Result<Option<Received>>),
+}
+
+/// Waits for media, or for the peer.
+async fn wait(stream: &mut Stream, body: &mut dyn LiveBody) -> Woken {
+    let mut received = pin!(stream.recv());
+    poll_fn(|cx| {
+        if let Poll::Ready(received) = received.as_mut().poll(cx) {
+            return Poll::Ready(Woken::Received(received));
+        }
+        body.poll_ready(cx).map(|()| Woken::Media)
+    })
+    .await
+}
+
+/// Completes when the peer is gone, or says more than it may.
+async fn gone(stream: &mut Stream) {
+    let mut said = 0_usize;
+    while said <= LIVE_TRAILING_BYTES_MAX
+        && let Ok(Some(bytes)) = stream.recv().await
+    {
+        said = said.saturating_add(bytes.len());
+    }
+}
