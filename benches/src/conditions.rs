@@ -63,7 +63,10 @@ pub fn print(options: &Options, network: &str) -> Result<()> {
             said(Command::new(options.weir()?).arg("--version"))
         );
     }
-    if options.wants(Which::Ingest) || options.wants(Which::Http) {
+    if [Which::Ingest, Which::Http, Which::Rtmp]
+        .into_iter()
+        .any(|w| options.wants(w))
+    {
         println!("nginx       {}", said(Command::new(NGINX).arg("-v")));
     }
     if options.wants(Which::Http) {
@@ -73,7 +76,7 @@ pub fn print(options: &Options, network: &str) -> Result<()> {
             said(Command::new("h2load").arg("--version"))
         );
     }
-    if options.wants(Which::Ingest) {
+    if options.wants(Which::Ingest) || options.wants(Which::Rtmp) {
         let query = ["-W", "-f", "${Version}", RTMP_MODULE];
         let module = said(Command::new("dpkg-query").args(query));
         println!("nginx-rtmp  {module}");

@@ -3,6 +3,7 @@
 //! ```text
 //! main.rs ── conditions.rs   network namespace, congestion control, what the machine is
 //!         ├─ ingest.rs       processor and memory per RTMP stream, weir and nginx-rtmp
+//!         ├─ fanout/         processor, memory and delay per viewer of frames as they come
 //!         ├─ delivery/       processor per request, weir and nginx
 //!         ├─ start.rs        from the first keyframe to the first playable playlist
 //!         └─ mux.rs          segments and fragments from frames in memory
@@ -20,6 +21,7 @@ mod clip;
 mod conditions;
 mod cores;
 mod delivery;
+mod fanout;
 mod http;
 mod ingest;
 mod mux;
@@ -55,7 +57,7 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pairs: usize,
     /// Seconds of each measurement; a multiple of the segment keeps its phase out of it
-    /// [default: 3 for http, 20 for ingest]
+    /// [default: 3 for http, 10 for rtmp, 20 for ingest]
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
     /// RTMP chunk size of the publishers, in bytes: OBS sends 4096, ffmpeg 60000
@@ -65,6 +67,10 @@ struct Options {
     /// tls, wrk, h2), idle, cores; by default all
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     cells: Vec<Selection>,
+    /// What of rtmp to measure: nginx, rtmp, flv, rtmp-300, flv-300, quick-nginx, quick-rtmp,
+    /// quick-flv; by default all
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
     /// Connections of http's cells
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [64, 1000])]
     connections: Vec<usize>,
@@ -82,6 +88,8 @@ enum Which {
     Ingest,
     /// Processor per HTTP request, beside nginx
     Http,
+    /// Processor, memory and delay per viewer over RTMP and HTTP-FLV, beside nginx-rtmp
+    Rtmp,
 }
 
 impl Options {
@@ -144,6 +152,9 @@ fn run(options: &Options) -> Result<()> {
     }
     if options.wants(Which::Ingest) {
         ingest::run(options)?;
+    }
+    if options.wants(Which::Rtmp) {
+        fanout::run(options)?;
     }
     if options.wants(Which::Http) {
         delivery::run(options)?;

@@ -6,6 +6,7 @@
 
 use crate::Result;
 use crate::clip::{AAC_FRAME, Clip, FRAME_RATE, SAMPLE_RATE};
+use crate::fanout::stamp;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -45,6 +46,8 @@ struct Publisher {
     first_key: Option<Instant>,
     pictures: u64,
     sounds: u64,
+    /// Pictures have their number in them.
+    stamped: bool,
     read_next: Instant,
 }
 
@@ -90,6 +93,7 @@ impl Load {
             first_key: None,
             pictures: 0,
             sounds: 0,
+            stamped: false,
             read_next: start,
         });
         Ok(())
@@ -118,6 +122,18 @@ impl Load {
     /// When the write of a publisher's first keyframe began, by the order of adding.
     pub fn first_key(&self, index: usize) -> Option<Instant> {
         self.publishers.get(index)?.first_key
+    }
+
+    /// Writes into each picture of a publisher, by the order of adding, its number.
+    pub fn stamp(&mut self, index: usize) {
+        if let Some(publisher) = self.publishers.get_mut(index) {
+            publisher.stamped = true;
+        }
+    }
+
+    /// Pictures that a publisher has sent.
+    pub fn pictures(&self, index: usize) -> u64 {
+        self.publishers.get(index).map_or(0, |p| p.pictures)
     }
 
     /// Bytes of media that the sockets have taken.
@@ -173,7 +189,11 @@ impl Publisher {
         let due = |i: u64, ticks, rate| Duration::from_micros(i * ticks * 1_000_000 / rate);
         while due(self.pictures, 1, FRAME_RATE) <= age {
             late = late.max(age - due(self.pictures, 1, FRAME_RATE));
-            self.session.send_frame(&self.clip.picture(self.pictures));
+            let mut picture = self.clip.picture(self.pictures);
+            if self.stamped {
+                picture.payload = stamp::put(&picture.payload, self.pictures);
+            }
+            self.session.send_frame(&picture);
             self.pictures += 1;
         }
         while due(self.sounds, AAC_FRAME, SAMPLE_RATE) <= age {

@@ -36,6 +36,18 @@ impl Kind {
     }
 }
 
+/// What a server is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Take streams, and make HLS of them.
+    Hls,
+    /// Send a stream on. weir makes HLS of it all the same.
+    Play {
+        /// How long weir merges frames.
+        merge: &'static str,
+    },
+}
+
 /// A server that runs; dropping it ends it and deletes what it wrote.
 #[derive(Debug)]
 pub struct Server {
@@ -50,14 +62,19 @@ pub struct Server {
 impl Server {
     /// Starts a server with one worker on the server's core.
     pub fn start(kind: Kind, options: &Options) -> Result<Self> {
+        Self::start_for(kind, options, Purpose::Hls)
+    }
+
+    /// The same for this purpose.
+    pub fn start_for(kind: Kind, options: &Options, purpose: Purpose) -> Result<Self> {
         let data = options.data()?;
         let folder = TempDir::with_prefix_in("bench-", &data);
         let folder = folder.map_err(|e| format!("cannot write to {}: {e}", data.display()))?;
         // What is started inherits the core; the worker pins itself to it, too.
         cores::pin(cores::server())?;
         let started = match kind {
-            Kind::Weir => weir(&options.weir()?, folder),
-            Kind::NginxRtmp => nginx(folder),
+            Kind::Weir => weir(&options.weir()?, folder, purpose),
+            Kind::NginxRtmp => nginx(folder, purpose),
         };
         cores::pin(cores::client())?;
         started
@@ -75,13 +92,18 @@ impl Server {
         text.lines().filter(is_wrong).map(str::to_owned).collect()
     }
 
+    /// All that it has logged.
+    pub fn said(&self) -> String {
+        self.process.said()
+    }
+
     /// Bytes of the files that it has written.
     pub fn written(&self) -> u64 {
         size(self.folder.path())
     }
 }
 
-fn weir(program: &Path, folder: TempDir) -> Result<Server> {
+fn weir(program: &Path, folder: TempDir, purpose: Purpose) -> Result<Server> {
     let ready = folder.path().join("ready.json");
     let mut command = Command::new(program);
     command
@@ -100,6 +122,9 @@ fn weir(program: &Path, folder: TempDir) -> Result<Server> {
         .arg(folder.path().join("data"))
         .arg("--ready-file")
         .arg(&ready);
+    if let Purpose::Play { merge } = purpose {
+        command.args(["--merge", merge]);
+    }
     let mut server = Server {
         process: Process::start(&mut command, folder.path().join(LOG))?,
         rtmp: ([127, 0, 0, 1], 0).into(),
@@ -115,12 +140,16 @@ fn weir(program: &Path, folder: TempDir) -> Result<Server> {
     Ok(server)
 }
 
-fn nginx(folder: TempDir) -> Result<Server> {
+fn nginx(folder: TempDir, purpose: Purpose) -> Result<Server> {
     let rtmp = free_address()?;
     let configuration = folder.path().join("nginx.conf");
     let hls = folder.path().join("hls");
-    let written = fs::create_dir(&hls)
-        .and_then(|()| fs::write(&configuration, nginx_configuration(rtmp, folder.path())));
+    let written = fs::create_dir(&hls).and_then(|()| {
+        fs::write(
+            &configuration,
+            nginx_configuration(rtmp, folder.path(), purpose),
+        )
+    });
     written.map_err(|e| format!("cannot write the configuration of nginx: {e}"))?;
     let mut command = Command::new(NGINX);
     command
@@ -140,24 +169,29 @@ fn nginx(folder: TempDir) -> Result<Server> {
 }
 
 /// As weir's defaults where both have the setting; logs of each connection are off.
-fn nginx_configuration(rtmp: SocketAddr, folder: &Path) -> String {
+fn nginx_configuration(rtmp: SocketAddr, folder: &Path, purpose: Purpose) -> String {
     let user = nginx_user();
     let folder = folder.display();
+    let hls = match purpose {
+        Purpose::Hls => "on",
+        Purpose::Play { .. } => "off",
+    };
     format!(
         "{user}
 load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
 daemon off;
 worker_processes 1;
+worker_rlimit_nofile 8192;
 pid {folder}/nginx.pid;
 error_log stderr error;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 4096; }}
 rtmp {{
     access_log off;
     server {{
         listen {rtmp};
         application live {{
             live on;
-            hls on;
+            hls {hls};
             hls_path {folder}/hls;
             hls_fragment 4s;
             hls_playlist_length 60s;
