@@ -411,6 +411,9 @@ pub(crate) async fn linger(stream: Stream) {
 }
 
 #[cfg(test)]
+mod growing;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::TS_MUXING_MAX;

@@ -103,7 +103,7 @@ impl Etag {
         etag
     }
 
-    fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         let text = self.text.get(..self.len.into()).unwrap_or_default();
         std::str::from_utf8(text).unwrap_or_default()
     }
@@ -212,7 +212,7 @@ impl Response {
         }
         let sent = body.iter().map(Piece::len).sum();
         let head = Head::start(arena, self.status, date);
-        let head = self.describe(head, request, (sent, length), selected);
+        let head = self.describe(head, request, (Some(sent), Some(length)), selected);
         head.connection(keep_alive).end();
         let is_head = request.is_some_and(|r| r.method == Method::Head);
         let body = if is_head { Vec::new() } else { body };
@@ -256,23 +256,26 @@ impl Response {
         Resolved::Whole
     }
 
-    /// Writes the fields that follow from the resource and the status.
-    fn describe<'b>(
+    /// Writes the fields that follow from the resource and the status. `sent` and `length` are the
+    /// bytes of the body and of the whole representation, as far as they are known.
+    pub(crate) fn describe<'b>(
         &self,
         mut head: Head<'b, BytesMut>,
         request: Option<&Request<'_>>,
-        (sent, length): (u64, u64),
+        (sent, length): (Option<u64>, Option<u64>),
         selected: Resolved,
     ) -> Head<'b, BytesMut> {
         if !self.status.is_bodiless() {
-            head = head.content_length(sent);
-            if sent > 0 {
+            if let Some(sent) = sent {
+                head = head.content_length(sent);
+            }
+            if sent != Some(0) {
                 head = head.content_type(self.media_type);
             }
         }
         match selected {
-            Resolved::Part { first, last } => head = head.content_range(first, last, Some(length)),
-            Resolved::Unsatisfiable => head = head.content_range_unsatisfied(length),
+            Resolved::Part { first, last } => head = head.content_range(first, last, length),
+            Resolved::Unsatisfiable => head = head.content_range_unsatisfied(length.unwrap_or(0)),
             Resolved::Whole => {}
         }
         if request.is_some_and(|r| r.method == Method::Options) {

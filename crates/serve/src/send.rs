@@ -219,7 +219,7 @@ fn batches(pieces: Vec<Bytes>) -> Vec<Vec<Bytes>> {
 }
 
 /// Ends what the peer does not let proceed.
-async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     server: &Server,
     sending: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
