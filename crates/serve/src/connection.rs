@@ -167,7 +167,7 @@ async fn serve_one(
     };
     let resolved = match refusal {
         Some(refusal) => refusal.into(),
-        None => server.resolve(&request, Hints::default()),
+        None => server.resolve(&request, client, Hints::default()),
     };
     let outgoing = match resolved {
         Resolved::Answer(response) => {
@@ -190,7 +190,9 @@ async fn serve_one(
             input.consume(len);
             input.release();
             let gone = gone(stream, input);
-            server.answer(head, later, keep_alive, gone).await?
+            server
+                .answer((head, client), later, keep_alive, gone)
+                .await?
         }
     };
     let drained = match body {
@@ -287,14 +289,14 @@ async fn refuse(
 }
 
 impl Server {
-    /// Answers a request that has to wait for content, or for a segment to be muxed. `gone`
-    /// completes when nobody waits for the answer any more.
+    /// Answers a request, of a head and who sent it, that has to wait for content, or for a segment
+    /// to be muxed. `gone` completes when nobody waits for the answer any more.
     ///
     /// # Errors
     /// `ConnectionAborted` when `gone` completed.
     pub(crate) async fn answer(
         &self,
-        head: &[u8],
+        (head, client): (&[u8], IpAddr),
         mut later: Resolved,
         keep_alive: bool,
         gone: impl Future<Output = ()>,
@@ -338,7 +340,7 @@ impl Server {
                     Hints { no_wait: true, ts }
                 }
             };
-            later = self.resolve(&request, hints);
+            later = self.resolve(&request, client, hints);
         }
     }
 }
@@ -451,8 +453,8 @@ mod tests {
                 media_sequence: 1,
             };
             let head = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
-            let gone = std::future::ready(());
-            let answer = server.answer(head, Resolved::Mux(wanted), true, gone);
+            let (gone, client) = (std::future::ready(()), [192, 0, 2, 1].into());
+            let answer = server.answer((head, client), Resolved::Mux(wanted), true, gone);
             let answer = weir_ring::timeout(LINGER_WAIT, answer).await;
             let refused = answer.expect("nobody waits for it").err();
             assert_eq!(

@@ -102,6 +102,11 @@ pub const STREAMS_COUNTED_MAX: usize = 4096;
 /// 4 KiB; beyond it the answer is an immediate 404 that tells clients to come back.
 pub const HELD_MAX: usize = 16_384;
 
+/// Requests that one worker holds at once for one address (an IPv4 address, or a /64 of IPv6): a
+/// sixteenth of all. A low-latency player holds four (two playlists, two parts), and many viewers
+/// may share an address behind carrier-grade NAT. Beyond it the answer is 429.
+pub const HELD_PER_ADDRESS_MAX: usize = HELD_MAX / 16;
+
 /// Muxed TS segments that one worker keeps, in bytes.
 pub const TS_CACHE_BYTES: usize = 32 << 20;
 

@@ -69,7 +69,7 @@ fn answer(connection: &mut Connection, received: &[u8]) -> Option<(Outgoing, Ins
     let client = server.client(&request, connection.peer);
     let response = match server.limited(client) {
         Some(refusal) => refusal,
-        None => match server.resolve(&request, Hints::default()) {
+        None => match server.resolve(&request, client, Hints::default()) {
             Resolved::Answer(response) => response,
             Resolved::Wait(_) | Resolved::Mux(_) | Resolved::Live(_) => {
                 connection.taken = true;

@@ -10,6 +10,7 @@ use crate::server::{PlaylistKey, Server};
 use crate::ts::{Failure, Wanted};
 use crate::waiters::Place;
 use bytes::Bytes;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use tracing::{debug, warn};
@@ -18,6 +19,7 @@ use weir_http::origin::Origins;
 use weir_http::target::{Path, Query};
 use weir_http::{Method, Request, Status};
 use weir_media::{StreamName, TrackId};
+use weir_net::Refused;
 use weir_store::{Body, Broadcast, BroadcastId, StreamEntry};
 
 /// What is known from an earlier attempt at the same request.
@@ -50,11 +52,11 @@ impl From<Response> for Resolved {
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 impl Server {
-    /// Resolves a request.
-    pub(crate) fn resolve(&self, request: &Request<'_>, hints: Hints) -> Resolved {
+    /// Resolves a request of `client`.
+    pub(crate) fn resolve(&self, request: &Request<'_>, client: IpAddr, hints: Hints) -> Resolved {
         if request.path == "*" {
             // Only OPTIONS asks for the server as a whole.
-            return self.resolve_route(request, None, hints);
+            return self.resolve_route((request, client), None, hints);
         }
         let path = match Path::parse(request.path) {
             Ok(path) => path,
@@ -62,14 +64,14 @@ impl Server {
         };
         let route = route(&path);
         let Some(origins) = route.and_then(Route::id).and_then(|id| self.origins(id)) else {
-            return self.resolve_route(request, route, hints);
+            return self.resolve_route((request, client), route, hints);
         };
         let resolved = match is_from_elsewhere(request, &origins) {
             true => {
                 let why = "this stream may not be played from that site";
                 Response::error(Status::Forbidden, why).into()
             }
-            false => self.resolve_route(request, route, hints),
+            false => self.resolve_route((request, client), route, hints),
         };
         match resolved {
             Resolved::Answer(mut response) => {
@@ -95,7 +97,7 @@ impl Server {
 
     fn resolve_route(
         &self,
-        request: &Request<'_>,
+        (request, client): (&Request<'_>, IpAddr),
         route: Option<Route<'_>>,
         hints: Hints,
     ) -> Resolved {
@@ -112,7 +114,7 @@ impl Server {
             }
         }
         match route {
-            Some(Route::Multivariant { id }) => self.multivariant(id, request, &hints),
+            Some(Route::Multivariant { id }) => self.multivariant(id, (request, client), &hints),
             Some(Route::Media {
                 id,
                 broadcast,
@@ -145,7 +147,12 @@ impl Server {
         }
     }
 
-    fn multivariant(&self, id: &str, request: &Request<'_>, hints: &Hints) -> Resolved {
+    fn multivariant(
+        &self,
+        id: &str,
+        (request, client): (&Request<'_>, IpAddr),
+        hints: &Hints,
+    ) -> Resolved {
         let Ok(format) = Query::new(request.query).first("format") else {
             let why = "the query is not well encoded";
             return Response::error(Status::BadRequest, why).into();
@@ -187,13 +194,17 @@ impl Server {
             let kind = if ts { "mt" } else { "m" };
             return playlist_answer(&playlist, kind, broadcast, request).into();
         }
-        if !view.ended
-            && !hints.no_wait
-            && let Some(place) = self.waiters().place(broadcast.name())
-        {
-            return Resolved::Wait(place);
+        if view.ended || hints.no_wait {
+            return not_found("the stream has no content yet").into();
         }
-        not_found("the stream has no content yet").into()
+        match self.waiters().place(broadcast.name(), client) {
+            Ok(place) => Resolved::Wait(place),
+            Err(Refused::Address) => {
+                let why = "this address waits for too much already";
+                self.too_many(why).into()
+            }
+            Err(_) => not_found("the stream has no content yet").into(),
+        }
     }
 
     /// What stands for a name; made if it is to come.

@@ -147,8 +147,8 @@ impl Server {
             rate,
             started: Instant::now(),
             counters,
-            waiters: Rc::default(),
             live: OnceCell::new(),
+            waiters: Waiters::new(),
             playlists: RefCell::new(Cache::new(PLAYLISTS_MAX, PLAYLIST_BYTES_MAX)),
             ts_cache: RefCell::new(Cache::new(usize::MAX, TS_CACHE_BYTES)),
             muxing: Permits::new(TS_MUXING_MAX),
@@ -226,11 +226,15 @@ impl Server {
         if rate.borrow_mut().take(client, now) {
             return None;
         }
+        Some(self.too_many("this address sends too many requests"))
+    }
+
+    /// Refuses a request of a client that has too many.
+    pub(crate) fn too_many(&self, why: &str) -> Response {
         self.inner.counters.limited.inc();
-        let why = "this address sends too many requests";
         let mut response = Response::error(Status::TooManyRequests, why);
         response.retry_after = Some(1);
-        Some(response)
+        response
     }
 
     /// Writes an answer's head.

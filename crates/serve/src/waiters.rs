@@ -1,34 +1,47 @@
 //! Requests that wait until a stream has content.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use weir_media::StreamName;
+use weir_net::{ConnectionGuard, ConnectionLimits, Refused};
 use weir_ring::Notify;
 
-use crate::limits::HELD_MAX;
+use crate::limits::{HELD_MAX, HELD_PER_ADDRESS_MAX};
 
 /// The waiting requests of one worker, by stream.
-#[derive(Default)]
 pub(crate) struct Waiters {
     by_stream: RefCell<HashMap<StreamName, Rc<Notify>>>,
-    held: Cell<usize>,
+    /// Requests count here as connections do elsewhere: in all, and by who sent them.
+    limits: ConnectionLimits,
 }
 
 impl Waiters {
-    /// The place where a request waits; `None` if too many wait already. The place counts
-    /// while it is kept.
-    pub(crate) fn place(self: &Rc<Self>, name: &StreamName) -> Option<Place> {
-        if self.held.get() >= HELD_MAX {
-            return None;
-        }
-        self.held.set(self.held.get() + 1);
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            by_stream: RefCell::default(),
+            limits: ConnectionLimits::new(HELD_MAX, HELD_PER_ADDRESS_MAX),
+        })
+    }
+
+    /// The place where a client's request waits. The place counts while it is kept.
+    ///
+    /// # Errors
+    /// Too many wait already, in all or of this client.
+    pub(crate) fn place(
+        self: &Rc<Self>,
+        name: &StreamName,
+        client: IpAddr,
+    ) -> Result<Place, Refused> {
+        let guard = self.limits.admit(client)?;
         let mut by_stream = self.by_stream.borrow_mut();
         let notify = by_stream.entry(name.clone()).or_default().clone();
-        Some(Place {
+        Ok(Place {
             waiters: self.clone(),
             name: name.clone(),
             notify,
+            _guard: guard,
         })
     }
 
@@ -45,6 +58,7 @@ pub(crate) struct Place {
     waiters: Rc<Waiters>,
     name: StreamName,
     notify: Rc<Notify>,
+    _guard: ConnectionGuard,
 }
 
 impl Place {
@@ -56,10 +70,40 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.waiters.held.set(self.waiters.held.get() - 1);
         // Two references are the table's and this one: nobody else waits.
         if Rc::strong_count(&self.notify) == 2 {
             self.waiters.by_stream.borrow_mut().remove(&self.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_cannot_take_all_places() {
+        let waiters = Waiters::new();
+        let name = |n: usize| StreamName::parse(&format!("s{}", n % 3)).unwrap();
+        let greedy = IpAddr::from([192, 0, 2, 1]);
+        let mut places: Vec<_> = (0..HELD_PER_ADDRESS_MAX)
+            .map(|n| waiters.place(&name(n), greedy).ok().unwrap())
+            .collect();
+        assert_eq!(
+            waiters.place(&name(0), greedy).err(),
+            Some(Refused::Address)
+        );
+        let other = waiters.place(&name(0), IpAddr::from([192, 0, 2, 2]));
+        assert!(other.is_ok());
+        places.pop();
+        places.push(waiters.place(&name(0), greedy).ok().unwrap());
+        // In all there are more, and not without end.
+        let more = (1..).map(|n: u32| waiters.place(&name(0), n.to_be_bytes().into()));
+        places.extend(more.take(HELD_MAX).map_while(Result::ok));
+        assert_eq!(places.len() + 1, HELD_MAX);
+        assert_eq!(waiters.place(&name(0), greedy).err(), Some(Refused::Total));
+        drop((places, other));
+        assert_eq!(waiters.limits.open(), 0);
+        assert!(waiters.by_stream.borrow().is_empty());
     }
 }

@@ -6,6 +6,7 @@ mod h2_common;
 use h2::client::Builder;
 use h2_common::client::{ask, get, open, run};
 use h2_common::{Place, Running};
+use weir_serve::limits::HELD_PER_ADDRESS_MAX;
 use weir_serve::{AccessLog, LogFormat, Options};
 
 #[test]
@@ -175,6 +176,38 @@ fn a_request_waits_for_content_and_one_that_is_reset_waits_no_more() {
         assert_eq!(answer.status, 200);
         assert!(answer.body.starts_with(b"#EXTM3U"));
         held(0).await;
+    });
+    server.wait_for_nobody();
+}
+
+#[test]
+fn an_address_that_waits_for_too_much_is_told_so() {
+    let server = Running::start(0, 300);
+    run(async {
+        let path = "/cam/manifest/video.m3u8";
+        // As many streams as fit in a connection, each.
+        let mut waiting = Vec::new();
+        let mut senders = Vec::new();
+        for _ in 0..HELD_PER_ADDRESS_MAX.div_ceil(100) {
+            senders.push(open(server.address, &Builder::new()).await.0);
+        }
+        for n in 0..HELD_PER_ADDRESS_MAX {
+            let mut sender = senders[n / 100].clone().ready().await.unwrap();
+            let request = get(path).body(()).unwrap();
+            waiting.push(sender.send_request(request, true).unwrap());
+        }
+        while server.counters.held.get() != HELD_PER_ADDRESS_MAX as i64 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let (sender, _) = open(server.address, &Builder::new()).await;
+        let refused = ask(&sender, get(path)).await.unwrap();
+        assert_eq!(refused.status, 429);
+        assert_eq!(refused.headers["retry-after"], "1");
+        assert_eq!(refused.headers["cache-control"], "no-store");
+        server.publish(2);
+        for (answer, _) in waiting {
+            assert_eq!(answer.await.unwrap().status(), 200);
+        }
     });
     server.wait_for_nobody();
 }

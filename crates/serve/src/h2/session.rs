@@ -202,7 +202,7 @@ impl Session {
         exchange.client = server.client(&request, self.connection.peer);
         let resolved = match server.limited(exchange.client) {
             Some(refusal) => refusal.into(),
-            None => server.resolve(&request, Hints::default()),
+            None => server.resolve(&request, exchange.client, Hints::default()),
         };
         match resolved {
             Resolved::Answer(response) => {
@@ -229,6 +229,7 @@ impl Session {
     ) {
         let server = self.connection.server.clone();
         let news = self.news.clone();
+        let client = exchange.client;
         let stream = respond.stream_id().as_u32();
         let gone = Notify::new();
         let notified = gone.notified();
@@ -238,7 +239,7 @@ impl Session {
             gone,
         });
         weir_ring::spawn(async move {
-            let answer = server.answer(&head, later, true, notified).await;
+            let answer = server.answer((&head, client), later, true, notified).await;
             news.post(News::Answer(stream, answer));
         });
     }
