@@ -64,7 +64,7 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 4096)]
     chunk_size: u32,
     /// What of http to measure: cells (1k, tls-64k, wrk-2m, h2-2m, …), groups of them (plain,
-    /// tls, wrk, h2), idle, cores; by default all
+    /// tls, wrk, h2), idle, slow, cores; by default all
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     cells: Vec<Selection>,
     /// What of rtmp to measure: nginx, rtmp, flv, rtmp-300, flv-300, quick-nginx, quick-rtmp,

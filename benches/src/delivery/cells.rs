@@ -117,6 +117,9 @@ pub struct Selection(String);
 /// The measurement of idle connections.
 pub const IDLE: &str = "idle";
 
+/// The measurement of slow peers.
+pub const SLOW: &str = "slow";
+
 /// The measurement of two workers against one.
 pub const CORES: &str = "cores";
 
@@ -139,7 +142,7 @@ impl FromStr for Selection {
 
     fn from_str(text: &str) -> Result<Self> {
         let names: Vec<String> = all().iter().map(Cell::to_string).collect();
-        let known = || GROUPS.into_iter().chain([IDLE, CORES]);
+        let known = || GROUPS.into_iter().chain([IDLE, SLOW, CORES]);
         if known().any(|name| name == text) || names.iter().any(|name| name == text) {
             return Ok(Self(text.to_owned()));
         }

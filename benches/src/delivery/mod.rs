@@ -8,6 +8,7 @@
 //!        │    ├─ load.rs     our client: answer.rs checks, tls.rs deciphers
 //!        │    └─ tools.rs    wrk and h2load
 //!        ├─ extra.rs     idle connections; two workers against one
+//!        ├─ slow.rs      peers that do not read, or not finish what they send
 //!        └─ report.rs    tables, and the raw lines
 //! ```
 
@@ -19,6 +20,7 @@ mod load;
 mod measure;
 mod peer;
 mod report;
+mod slow;
 mod tls;
 mod tools;
 
@@ -58,6 +60,9 @@ pub fn run(options: &Options) -> Result<()> {
     bench.cells(&mut raw)?;
     if options.wants_cell(cells::IDLE) {
         extra::idle(&bench)?;
+    }
+    if options.wants_cell(cells::SLOW) {
+        slow::run(&bench)?;
     }
     if options.wants_cell(cells::CORES) {
         extra::cores(&bench, &mut raw)?;
