@@ -92,7 +92,7 @@ impl Counters {
         );
         r.register(
             "http_limited",
-            "HTTP requests refused because their address sent too many",
+            "HTTP requests refused because their address sent too many, or waits for too much",
             self.limited.clone(),
         );
         r.register_collector(Box::new(Totals(self.workers.clone())));
