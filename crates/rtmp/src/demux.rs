@@ -294,6 +294,9 @@ impl Demuxer {
                 track.handle(clock, arrival, packet, hint)
             });
         }
+        if packet_type == PacketType::Metadata && number == 0 {
+            return self.colour(four_cc, &data);
+        }
         self.with_video(number, |track, clock| {
             let Some(codec) = video::Codec::of(four_cc) else {
                 return track.end(unknown);
@@ -303,9 +306,10 @@ impl Demuxer {
                 && matches!(codec, video::Codec::Nal(_))
                 && !data.is_empty()
             {
-                let time = data.try_get_int(3);
-                let time = time.map_err(|_| TrackFaultReason::Truncated("compositionTimeOffset"));
-                composition_ms = time? as i32;
+                let raw = data.try_get_uint(3);
+                let raw = raw.map_err(|_| TrackFaultReason::Truncated("compositionTimeOffset"));
+                // SI24: the sign is the top bit of three bytes.
+                composition_ms = ((raw? as u32) << 8).cast_signed() >> 8;
             }
             let packet = video::Packet {
                 codec,
@@ -317,6 +321,20 @@ impl Demuxer {
             };
             track.handle(clock, arrival, packet)
         });
+    }
+
+    /// Takes what is said of the first track's light, or of others': ffmpeg 9 leaves out the
+    /// track number there, but not the codec.
+    fn colour(&mut self, four_cc: [u8; 4], body: &[u8]) {
+        let has_codec = |(_, track): &&(u8, VideoTrack)| track.four_cc() == Some(four_cc);
+        let first = self.video.iter().find(|(n, _)| *n == 0);
+        let numbers: Vec<u8> = match first.is_none_or(|f| has_codec(&f)) {
+            true => vec![0],
+            false => self.video.iter().filter(has_codec).map(|t| t.0).collect(),
+        };
+        for number in numbers {
+            self.with_video(number, |track, _| Ok(track.metadata(body)));
+        }
     }
 
     /// Runs `feed` on a video track, which is made if there is room.

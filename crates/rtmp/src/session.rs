@@ -4,12 +4,14 @@
 //! until [`Output::Timeout`], the other verbs are commands. After each feed or command comes
 //! a full drain.
 
+mod capabilities;
 pub mod client;
 mod link;
 pub mod server;
 mod target;
 mod timer;
 
+pub use capabilities::Capabilities;
 pub use target::Target;
 
 use bytes::Bytes;

@@ -4,12 +4,20 @@
 mod common;
 
 use common::{Seeded, drain_client, drain_server, server};
+use std::collections::BTreeMap;
+use weir_media::picture::VideoRange;
 use weir_media::{CodecConfig, Frame, Mono, TrackKind};
 use weir_rtmp::session::client::{self, Mode};
 use weir_rtmp::session::server::Event;
 
 const FFMPEG_5: &[u8] = include_bytes!("vectors/ffmpeg-5.1.bin");
 const FFMPEG_9: &[u8] = include_bytes!("vectors/ffmpeg-9.0.bin");
+const FFMPEG_9_HEVC_AC3: &[u8] = include_bytes!("vectors/ffmpeg-9.0-hevc-ac3.bin");
+const FFMPEG_9_AV1_OPUS: &[u8] = include_bytes!("vectors/ffmpeg-9.0-av1-opus.bin");
+const FFMPEG_9_VP9_FLAC: &[u8] = include_bytes!("vectors/ffmpeg-9.0-vp9-flac.bin");
+const FFMPEG_9_MP3: &[u8] = include_bytes!("vectors/ffmpeg-9.0-mp3.bin");
+const FFMPEG_9_EAC3: &[u8] = include_bytes!("vectors/ffmpeg-9.0-eac3.bin");
+const FFMPEG_9_MULTITRACK: &[u8] = include_bytes!("vectors/ffmpeg-9.0-multitrack.bin");
 const GST_RTMP2SINK: &[u8] = include_bytes!("vectors/gst-rtmp2sink.bin");
 const GST_RTMPSINK: &[u8] = include_bytes!("vectors/gst-rtmpsink.bin");
 const RTMPDUMP: &[u8] = include_bytes!("vectors/rtmpdump.bin");
@@ -195,4 +203,109 @@ fn damaged_captures_do_no_harm() {
             }
         }
     }
+}
+
+/// What a capture of ffmpeg 9 holds: the last configurations, and how many frames.
+fn enhanced(capture: &[u8]) -> (CodecConfig, usize, CodecConfig, usize) {
+    let events = replay(&[capture]);
+    assert!(!events.iter().any(is_fault), "{events:?}");
+    let configs = configs(&events);
+    let last = |kind| {
+        let mut of = configs.iter().filter(|c| c.kind() == kind);
+        (*of.next_back().unwrap()).clone()
+    };
+    let video = frames(&events, TrackKind::Video);
+    let keys: Vec<usize> = (0..video.len()).filter(|i| video[*i].key).collect();
+    assert_eq!(keys, [0, 25]);
+    let sound = frames(&events, TrackKind::Audio);
+    let (video_config, audio_config) = (last(TrackKind::Video), last(TrackKind::Audio));
+    for (config, frame) in video
+        .iter()
+        .map(|f| (&video_config, f))
+        .chain(sound.iter().map(|f| (&audio_config, f)))
+    {
+        assert!(config.sample_flags(&frame.payload, frame.key).is_ok());
+    }
+    (video_config, video.len(), audio_config, sound.len())
+}
+
+#[test]
+fn ffmpeg_9_publishes_hevc_in_hdr() {
+    let (video, pictures, audio, sounds) = enhanced(FFMPEG_9_HEVC_AC3);
+    assert_eq!((pictures, sounds), (30, 38));
+    assert_eq!(video.codec_string(), "hvc1.2.4.L30.90");
+    assert_eq!(
+        (audio.codec_string().as_str(), audio.timescale()),
+        ("ac-3", 48_000)
+    );
+    let picture = video.picture().unwrap();
+    assert_eq!((picture.width, picture.height), (64, 64));
+    assert_eq!(VideoRange::of(picture.colour), VideoRange::Pq);
+    // B-frames have composition times.
+    let events = replay(&[FFMPEG_9_HEVC_AC3]);
+    let video = frames(&events, TrackKind::Video);
+    let mut pts: Vec<i64> = video.iter().map(|f| f.pts).collect();
+    assert!(pts.windows(2).any(|w| w[1] < w[0]));
+    pts.sort_unstable();
+    assert!(pts.windows(2).all(|w| w[1] - w[0] == 3600), "{pts:?}");
+}
+
+#[test]
+fn ffmpeg_9_publishes_every_codec() {
+    let (video, pictures, audio, sounds) = enhanced(FFMPEG_9_AV1_OPUS);
+    assert_eq!(video.codec_string(), "av01.0.00M.08");
+    assert_eq!(
+        (audio.codec_string().as_str(), pictures, sounds),
+        ("Opus", 30, 61)
+    );
+    let (video, pictures, audio, sounds) = enhanced(FFMPEG_9_VP9_FLAC);
+    assert_eq!(video.codec_string(), "vp09.00.10.08");
+    assert_eq!(
+        (audio.codec_string().as_str(), pictures, sounds),
+        ("fLaC", 30, 13)
+    );
+    let (_, pictures, audio, sounds) = enhanced(FFMPEG_9_MP3);
+    assert_eq!(
+        (audio.codec_string().as_str(), pictures, sounds),
+        ("mp4a.6B", 30, 51)
+    );
+    let (_, pictures, audio, sounds) = enhanced(FFMPEG_9_EAC3);
+    assert_eq!(
+        (audio.codec_string().as_str(), pictures, sounds),
+        ("ec-3", 30, 38)
+    );
+}
+
+#[test]
+fn ffmpeg_9_publishes_several_tracks() {
+    let events = replay(&[FFMPEG_9_MULTITRACK]);
+    assert!(!events.iter().any(is_fault));
+    let mut codecs = BTreeMap::new();
+    let mut count: BTreeMap<u16, usize> = BTreeMap::new();
+    for event in &events {
+        match event {
+            Event::Config { track, config } => {
+                codecs.insert(track.0, config.clone());
+            }
+            Event::Frame(frame) => {
+                assert_eq!(codecs[&frame.track.0].kind(), frame.kind);
+                *count.entry(frame.track.0).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    let names: Vec<_> = codecs.iter().map(|(t, c)| (*t, c.codec_string())).collect();
+    let wanted = [
+        (1, "avc1.42c00a"),
+        (2, "Opus"),
+        (3, "hvc1.2.4.L30.90"),
+        (4, "ac-3"),
+        (5, "av01.0.00M.08"),
+    ];
+    assert_eq!(names, wanted.map(|(t, n)| (t, n.to_owned())));
+    let frames = [(1, 30), (2, 61), (3, 30), (4, 38), (5, 30)];
+    assert_eq!(count, BTreeMap::from(frames));
+    // The light of the second track is not the first's.
+    let range = |track| VideoRange::of(codecs[&track].picture().unwrap().colour);
+    assert_eq!((range(1), range(3)), (VideoRange::Sdr, VideoRange::Pq));
 }

@@ -144,7 +144,13 @@ impl VideoTrack {
         Err(TrackFaultReason::NoConfig)
     }
 
-    fn metadata(&mut self, body: &[u8]) -> Demuxed {
+    /// Its codec, once that is known.
+    pub(super) fn four_cc(&self) -> Option<[u8; 4]> {
+        self.config.as_ref().map(CodecConfig::four_cc)
+    }
+
+    /// Takes the body of a metadata part.
+    pub(super) fn metadata(&mut self, body: &[u8]) -> Demuxed {
         let config = colour_info(body).and_then(|hdr| {
             self.hdr = hdr;
             let config = self.config.clone()?;

@@ -3,6 +3,7 @@
 mod command;
 
 use super::Output;
+use super::capabilities::Capabilities;
 use super::link::Link;
 use super::target::Target;
 use super::timer::{Timer, Timers};
@@ -168,6 +169,8 @@ pub struct ServerSession {
     events: VecDeque<Event>,
     /// Application and `tcUrl` of `connect`.
     connected: Option<(String, String)>,
+    /// What the client said in `connect` that it can do.
+    capabilities: Capabilities,
     /// Message streams that are open.
     streams: Vec<u32>,
     last_stream_id: u32,
@@ -239,6 +242,7 @@ impl ServerSession {
             phase: Phase::Open,
             events: VecDeque::new(),
             connected: None,
+            capabilities: Capabilities::default(),
             streams: Vec::new(),
             last_stream_id: 0,
             publishing: None,
@@ -343,6 +347,12 @@ impl ServerSession {
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.phase != Phase::Open
+    }
+
+    /// What the client said in `connect` that it can do; nothing before.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
     /// Bytes consumed from the client.

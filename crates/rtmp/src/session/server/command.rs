@@ -7,6 +7,7 @@ use crate::demux::Demuxer;
 use crate::error::Fault;
 use crate::limits::{CHUNK_SIZE_PLAY, MESSAGE_STREAMS_MAX};
 use crate::message::{Command, Data, LimitType, Message, SetPeerBandwidth, TypeId, UserControl};
+use crate::session::capabilities::{self, Capabilities};
 use crate::session::target::Target;
 use crate::session::timer::Timer;
 use weir_media::{Mono, TrackKind};
@@ -68,11 +69,14 @@ impl ServerSession {
             .control(TypeId::SET_PEER_BANDWIDTH, &bandwidth.encode());
         self.link.user_control(UserControl::StreamBegin(0));
         self.link.set_chunk_size(self.config.chunk_size);
-        let properties = object(&[
-            ("fmsVer", FMS_VERSION.into()),
-            ("capabilities", FMS_CAPABILITIES.into()),
-            ("mode", 1.0.into()),
-        ]);
+        let mut properties = vec![
+            ("fmsVer".to_owned(), FMS_VERSION.into()),
+            ("capabilities".to_owned(), FMS_CAPABILITIES.into()),
+            ("mode".to_owned(), 1.0.into()),
+        ];
+        properties.extend(capabilities::own());
+        let properties = Value::Object(properties);
+        self.capabilities = Capabilities::of(&command.object);
         let information = object(&[
             ("level", "status".into()),
             ("code", "NetConnection.Connect.Success".into()),
