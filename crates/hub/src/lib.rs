@@ -28,6 +28,7 @@ pub mod fanout;
 pub mod limits;
 mod output;
 mod pending;
+mod places;
 mod segmenter;
 mod session;
 mod stream;

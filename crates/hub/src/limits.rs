@@ -71,6 +71,10 @@ pub const PENDING_FRAMES_MAX: usize = 1024;
 /// Bytes held while tracks settle: 2 s at 128 Mbit/s, 32 MiB.
 pub const PENDING_BYTES_MAX: usize = 32 << 20;
 
+/// Tracks of a stream (`design.md` §18): what an encoder sends at once, and the bound of the log.
+/// Each further one holds a queue, an open chunk and a frame: 40 MiB at worst.
+pub const TRACKS_MAX: usize = 16;
+
 /// Frames of a following track held until the leader has decided on their segment: 10 s of
 /// audio at 375 frames a second. When full, the track stops waiting and leads itself.
 pub const QUEUE_FRAMES_MAX: usize = 4096;

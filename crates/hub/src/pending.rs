@@ -7,15 +7,17 @@
 
 use crate::config::Announced;
 use crate::limits::{AUDIO_LEAD_90K, PENDING_BYTES_MAX, PENDING_FRAMES_MAX};
-use crate::time::{AUDIO, VIDEO, index};
+use crate::places::{AUDIO, VIDEO};
 use std::collections::VecDeque;
 use std::time::Duration;
-use weir_media::{Frame, Mono, Now, SampleFlags};
+use weir_media::{Frame, Mono, Now, SampleFlags, TrackKind};
 
 /// A frame with what is known of it.
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub frame: Frame,
+    /// Place of its track.
+    pub slot: usize,
     pub flags: SampleFlags,
     /// How long an audio frame says it is, in ticks of its track.
     pub samples: Option<u32>,
@@ -24,18 +26,13 @@ pub(crate) struct Arrived {
     pub sent_90k: i64,
 }
 
-impl Arrived {
-    pub(crate) fn slot(&self) -> usize {
-        index(self.frame.kind)
-    }
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     frames: VecDeque<Arrived>,
     bytes: usize,
-    there: [bool; 2],
+    /// By place.
+    there: Vec<bool>,
     /// Earliest and latest time sent, dropped frames included.
     span_90k: Option<(i64, i64)>,
     since: Option<Mono>,
@@ -49,9 +46,13 @@ impl Pending {
             self.span_90k
                 .map_or((sent, sent), |(a, b)| (a.min(sent), b.max(sent))),
         );
-        let slot = arrived.slot();
-        if slot == VIDEO && !self.there[VIDEO] && !arrived.frame.key {
+        let slot = arrived.slot;
+        let is_video = arrived.frame.kind == TrackKind::Video;
+        if is_video && !self.is_there(slot) && !arrived.frame.key {
             return false;
+        }
+        if self.there.len() <= slot {
+            self.there.resize(slot + 1, false);
         }
         self.there[slot] = true;
         self.since.get_or_insert(arrived.now.mono);
@@ -60,19 +61,32 @@ impl Pending {
         true
     }
 
-    /// Which tracks are there.
-    pub(crate) fn there(&self) -> [bool; 2] {
-        self.there
+    /// Whether a track is there.
+    pub(crate) fn is_there(&self, slot: usize) -> bool {
+        self.there.get(slot).is_some_and(|t| *t)
     }
 
-    /// Whether the wait is over. Something has to be there.
-    pub(crate) fn is_settled(&self, announced: Announced, wait: Duration, now: Mono) -> bool {
-        let [video, audio] = self.there;
-        if !video && !audio {
+    /// Whether no track is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.there.contains(&true)
+    }
+
+    /// Whether the wait is over. Something has to be there. `others` are the places of further
+    /// tracks that have a configuration.
+    pub(crate) fn is_settled(
+        &self,
+        announced: Announced,
+        mut others: impl Iterator<Item = usize>,
+        wait: Duration,
+        now: Mono,
+    ) -> bool {
+        if self.is_empty() {
             return false;
         }
-        let all =
-            (video || announced.video == Some(false)) && (audio || announced.audio == Some(false));
+        let (video, audio) = (self.is_there(VIDEO), self.is_there(AUDIO));
+        let all = (video || announced.video == Some(false))
+            && (audio || announced.audio == Some(false))
+            && others.all(|slot| self.is_there(slot));
         let wait_90k = i64::try_from(wait.as_micros() * 9 / 100).unwrap_or(i64::MAX);
         let span = self.span_90k.map_or(0, |(a, b)| b.saturating_sub(a));
         all || span >= wait_90k
@@ -89,9 +103,11 @@ impl Pending {
     /// Forgets the frames of a track whose configuration changed; returns how many.
     pub(crate) fn forget(&mut self, slot: usize) -> usize {
         let before = self.frames.len();
-        self.frames.retain(|f| f.slot() != slot);
+        self.frames.retain(|f| f.slot != slot);
         self.bytes = self.frames.iter().map(|f| f.frame.payload.len()).sum();
-        self.there[slot] = false;
+        if let Some(there) = self.there.get_mut(slot) {
+            *there = false;
+        }
         if self.frames.is_empty() {
             self.since = None;
         }
@@ -104,14 +120,15 @@ impl Pending {
             return 0;
         };
         let before = self.frames.len();
+        let is_video = |f: &Arrived| f.frame.kind == TrackKind::Video;
         self.frames
-            .retain(|f| f.slot() != AUDIO || start.saturating_sub(f.sent_90k) <= AUDIO_LEAD_90K);
+            .retain(|f| is_video(f) || start.saturating_sub(f.sent_90k) <= AUDIO_LEAD_90K);
         before - self.frames.len()
     }
 
     /// First frame of a track.
     pub(crate) fn first(&self, slot: usize) -> Option<&Arrived> {
-        self.frames.iter().find(|f| f.slot() == slot)
+        self.frames.iter().find(|f| f.slot == slot)
     }
 
     /// The frames as they came.

@@ -9,15 +9,18 @@ mod follow;
 mod lead;
 
 use crate::config::StreamConfig;
-use crate::limits::{STREAM_TIMESCALE, TARGET_ROUNDING_90K, TARGET_SECONDS_MAX};
+use crate::limits::{
+    QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, STREAM_TIMESCALE, TARGET_ROUNDING_90K, TARGET_SECONDS_MAX,
+};
 use crate::output::Event;
-use crate::time::{AUDIO, Time, VIDEO};
+use crate::places::{OTHERS, VIDEO};
+use crate::time::Time;
 use crate::track::{Queued, Segment, Sink, Track};
 use crate::wall_clock::WallClock;
 use std::collections::VecDeque;
 use std::time::Duration;
 use weir_media::time::rescale;
-use weir_media::{CodecConfig, Mono, Now, Utc};
+use weir_media::{CodecConfig, Mono, Now, TrackId, TrackKind, Utc};
 
 /// Numbers that go on over sessions and restarts.
 #[derive(Debug, Clone, Copy)]
@@ -31,13 +34,17 @@ pub(crate) struct Counting {
     pub last_utc: Option<Utc>,
 }
 
+/// A track and its place in the lists.
+pub(crate) type Place = (usize, TrackId);
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Segmenter {
     /// Wanted segment, in ticks of 1/90,000 s.
     segment_90k: i64,
     part_us: i64,
-    tracks: [Option<Track>; 2],
+    /// By place: video, audio, others.
+    tracks: Vec<Option<Track>>,
     leader: Option<usize>,
     /// From the oldest segment that a track still has open to the leader's. Empty between
     /// sessions, and before the leader's first frame.
@@ -59,7 +66,7 @@ impl Segmenter {
         Self {
             segment_90k: rescale(us(config.segment), 1_000_000, STREAM_TIMESCALE),
             part_us: us(config.part),
-            tracks: [None, None],
+            tracks: vec![None, None],
             leader: None,
             open: VecDeque::new(),
             counting,
@@ -72,18 +79,30 @@ impl Segmenter {
     }
 
     /// Puts back a track of a recovered broadcast.
-    pub(crate) fn restore(&mut self, config: CodecConfig, init: u32, end: i64) {
-        let slot = crate::time::index(config.kind());
-        let mut track = Track::new(config, self.part_us, init, self.counting.next);
+    pub(crate) fn restore(&mut self, place: Place, config: CodecConfig, init: u32, end: i64) {
+        let (slot, id) = place;
+        let mut track = Track::new(id, config, self.part_us, init, self.counting.next);
         track.end = end;
         track.listed = true;
         track.shown_in = Some(self.counting.discontinuity_sequence);
-        self.tracks[slot] = Some(track);
+        *self.track_mut(slot) = Some(track);
+    }
+
+    /// A place in the list, which grows to it.
+    fn track_mut(&mut self, slot: usize) -> &mut Option<Track> {
+        while self.tracks.len() <= slot {
+            self.tracks.push(None);
+        }
+        &mut self.tracks[slot]
+    }
+
+    fn track(&self, slot: usize) -> Option<&Track> {
+        self.tracks.get(slot)?.as_ref()
     }
 
     /// Whether frames of a track go into the stream at once.
     pub(crate) fn is_active(&self, slot: usize) -> bool {
-        self.tracks[slot].as_ref().is_some_and(|t| t.active)
+        self.track(slot).is_some_and(|t| t.active)
     }
 
     /// Whether the broadcast has segments, so that the next session is a return.
@@ -91,44 +110,41 @@ impl Segmenter {
         self.counting.begun
     }
 
-    /// Decoding time after the last sample of a track with this configuration, in its ticks.
-    pub(crate) fn end_of(&self, config: &CodecConfig) -> i64 {
-        let track = self.tracks[crate::time::index(config.kind())].as_ref();
-        track.map_or(0, |t| match t.scale() == config.timescale() {
-            true => t.end,
-            false => rescale(t.end, t.scale(), config.timescale()).saturating_add(1),
-        })
+    /// Decoding time after the last sample of the track in a place, in ticks of this
+    /// configuration.
+    pub(crate) fn end_of(&self, slot: usize, config: &CodecConfig) -> i64 {
+        self.track(slot)
+            .map_or(0, |t| match t.scale() == config.timescale() {
+                true => t.end,
+                false => rescale(t.end, t.scale(), config.timescale()).saturating_add(1),
+            })
     }
 
-    /// A session starts with these tracks; the first present leads. At least one is.
-    pub(crate) fn begin(&mut self, configs: [Option<CodecConfig>; 2]) {
-        self.leader = configs.iter().position(Option::is_some);
+    /// A session starts with these tracks, at least one, in the order of their places: the first
+    /// video leads, or the first of all.
+    pub(crate) fn begin(&mut self, tracks: Vec<(Place, CodecConfig)>) {
+        let is_video = |t: &&(Place, CodecConfig)| t.1.kind() == TrackKind::Video;
+        let leader = tracks.iter().find(is_video).or(tracks.first());
+        self.leader = leader.map(|((slot, _), _)| *slot);
         self.last_key = None;
         self.break_due = false;
         self.discontinuity_due = self.counting.begun;
         self.wall.restart();
-        for (slot, config) in configs.into_iter().enumerate() {
-            match config {
-                Some(config) => {
-                    let track = self.configure(slot, config);
-                    track.begin(true);
-                }
-                None => {
-                    if let Some(track) = &mut self.tracks[slot] {
-                        track.begin(false);
-                    }
-                }
-            }
+        for track in self.tracks.iter_mut().flatten() {
+            track.begin(false);
+        }
+        for (place, config) in tracks {
+            self.configure(place, config).begin(true);
         }
     }
 
     /// Makes a track that starts in the next segment, or gives one another configuration;
     /// gives out the initialization segment if it is new.
-    fn configure(&mut self, slot: usize, config: CodecConfig) -> &mut Track {
+    fn configure(&mut self, (slot, id): Place, config: CodecConfig) -> &mut Track {
         let (part_us, next) = (self.part_us, self.counting.next);
-        let known = self.tracks[slot].is_some();
-        let track =
-            self.tracks[slot].get_or_insert_with(|| Track::new(config.clone(), part_us, 0, next));
+        let known = self.track_mut(slot).is_some();
+        let track = self.tracks[slot]
+            .get_or_insert_with(|| Track::new(id, config.clone(), part_us, 0, next));
         if !known {
             track.put_init(&mut self.sink);
         } else if track.config != config {
@@ -143,10 +159,17 @@ impl Segmenter {
         track
     }
 
-    /// One frame of an active track.
+    /// One frame of an active track. The queue of a track beyond the first two is full when the
+    /// leader is away for long: then its newest frames are dropped.
     pub(crate) fn push(&mut self, slot: usize, frame: Queued, now: Now) {
+        let is_leader = self.leader == Some(slot);
         if let Some(track) = &mut self.tracks[slot] {
-            track.push(frame);
+            let full = track.queue.len() > QUEUE_FRAMES_MAX || track.queue_bytes > QUEUE_BYTES_MAX;
+            if full && !is_leader && slot >= OTHERS {
+                self.sink.dropped(1);
+            } else {
+                track.push(frame);
+            }
         }
         self.pump(now);
     }
@@ -155,11 +178,12 @@ impl Segmenter {
     /// it stopped. `false` if it cannot join here: the frame is to be dropped.
     pub(crate) fn join(
         &mut self,
-        slot: usize,
+        place: Place,
         config: &CodecConfig,
         frame: Queued,
         now: Now,
     ) -> bool {
+        let slot = place.0;
         self.sink.utc = now.utc;
         let Some(back) = self.open.back().copied() else {
             return false;
@@ -174,12 +198,12 @@ impl Segmenter {
             }
         }
         let number = self.open.back().map_or(back.number, |s| s.number);
-        let known = self.tracks[slot].is_some();
-        let track = self.configure(slot, config.clone());
+        let known = self.track(slot).is_some();
+        let track = self.configure(place, config.clone());
         if !known {
             track.number = number;
         }
-        if slot == AUDIO {
+        if slot != VIDEO {
             track.joins_at = Some(number.saturating_add(1));
         }
         let (id, returned) = (track.id, track.stalled);
@@ -241,7 +265,7 @@ impl Segmenter {
             .max_by(|a, b| a.order(*b))
             .unwrap_or(back.start);
         let target = self.target_up_to(end);
-        for slot in [VIDEO, AUDIO] {
+        for slot in 0..self.tracks.len() {
             while let Some(segment) = self.segment_of(slot) {
                 let end = self.boundary_after(segment.number).unwrap_or(end);
                 if let Some(track) = &mut self.tracks[slot] {
@@ -254,13 +278,13 @@ impl Segmenter {
 
     /// When [`Segmenter::pump`] has something to do without a frame.
     pub(crate) fn deadline(&self) -> Option<Mono> {
-        let waiting = |slot: &usize| {
-            let track = self.tracks[*slot].as_ref()?;
-            let segment = self.segment_of(*slot)?;
+        let waiting = |slot: usize| {
+            let track = self.track(slot)?;
+            let segment = self.segment_of(slot)?;
             let next = self.segment_numbered(segment.number.saturating_add(1))?;
-            (track.active && Some(*slot) != self.leader).then(|| next.opened + follow::LAG)
+            (track.active && Some(slot) != self.leader).then(|| next.opened + follow::LAG)
         };
-        [VIDEO, AUDIO].iter().filter_map(waiting).min()
+        (0..self.tracks.len()).filter_map(waiting).min()
     }
 
     /// Opens a segment at `start`, decided now. A track that has nothing before it gets a gap,
@@ -311,7 +335,7 @@ impl Segmenter {
 
     /// The segment that a track is in.
     fn segment_of(&self, slot: usize) -> Option<Segment> {
-        self.segment_numbered(self.tracks[slot].as_ref()?.number)
+        self.segment_numbered(self.track(slot)?.number)
     }
 
     /// Where a segment ends, once that is decided.

@@ -3,13 +3,15 @@
 use crate::config::Announced;
 use crate::limits::NO_KEYFRAME_SECONDS;
 use crate::pending::Pending;
+use crate::places::OTHERS;
 use weir_media::{CodecConfig, Mono};
 
 /// One publisher's stay.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub announced: Announced,
-    pub configs: [Option<CodecConfig>; 2],
+    /// By place; see [`Session::config`].
+    pub configs: Vec<Option<CodecConfig>>,
     /// Frames that wait for the tracks to settle; none once they have.
     pub pending: Option<Pending>,
     /// The publisher's clock goes on: the session settles again because a configuration
@@ -22,11 +24,29 @@ impl Session {
     pub(crate) fn new(announced: Announced) -> Self {
         Self {
             announced,
-            configs: [None, None],
+            configs: vec![None; OTHERS],
             pending: Some(Pending::default()),
             same_clock: false,
             keyframes: KeyframeWatch::default(),
         }
+    }
+
+    /// The configuration of the track in a place.
+    pub(crate) fn config(&self, slot: usize) -> Option<&CodecConfig> {
+        self.configs.get(slot)?.as_ref()
+    }
+
+    /// Keeps the configuration of the track in a place.
+    pub(crate) fn set_config(&mut self, slot: usize, config: CodecConfig) {
+        if self.configs.len() <= slot {
+            self.configs.resize(slot + 1, None);
+        }
+        self.configs[slot] = Some(config);
+    }
+
+    /// Places of the tracks beyond the first of each kind that have a configuration.
+    pub(crate) fn others(&self) -> impl Iterator<Item = usize> + '_ {
+        (OTHERS..self.configs.len()).filter(|slot| self.configs[*slot].is_some())
     }
 }
 

@@ -8,9 +8,10 @@ use crate::limits::{
 };
 use crate::output::{Counters, Event, Output};
 use crate::pending::{Arrived, Pending};
+use crate::places::{AUDIO, Places, VIDEO};
 use crate::segmenter::{Counting, Segmenter};
 use crate::session::Session;
-use crate::time::{AUDIO, Time, VIDEO, index};
+use crate::time::Time;
 use crate::timeline::{JoinedKind, Placed, Timeline};
 use crate::track::{Queued, grid};
 use weir_media::time::rescale;
@@ -25,6 +26,7 @@ use weir_media::{CodecConfig, Frame, Mono, Now, TrackId, TrackKind, Utc};
 pub struct Stream {
     config: StreamConfig,
     segmenter: Segmenter,
+    places: Places,
     timeline: Timeline,
     session: Option<Session>,
     /// Newest decoding time in ticks of 1/90,000 s, and when it was seen.
@@ -73,9 +75,13 @@ impl Stream {
         let mut stream = Self::with(config, counting, now);
         for track in resume.tracks {
             let end = track.end_time.clamp(0, SENT_TIME_MAX);
-            stream
-                .segmenter
-                .restore(track.config, track.init_number, end);
+            let kind = track.config.kind();
+            if let Some(slot) = stream.places.find_or_give(track.id, kind) {
+                let place = (slot, track.id);
+                stream
+                    .segmenter
+                    .restore(place, track.config, track.init_number, end);
+            }
         }
         stream.head = Some(Head {
             time_90k: resume.decode_time_90k.clamp(0, SENT_TIME_MAX),
@@ -91,6 +97,7 @@ impl Stream {
         Self {
             config,
             segmenter,
+            places: Places::default(),
             timeline: Timeline::default(),
             session: None,
             head: None,
@@ -119,30 +126,29 @@ impl Stream {
     /// limits how often that can happen.
     pub fn handle_config(&mut self, track: TrackId, config: CodecConfig, now: Now) {
         let kind = config.kind();
-        let slot = index(kind);
         let rate_is_odd = kind == TrackKind::Audio
             && !(AUDIO_RATE_MIN..=AUDIO_RATE_MAX).contains(&config.timescale());
-        if rate_is_odd || track != TrackId::source(kind) {
+        let place = self.places.find_or_give(track, kind);
+        let Some(slot) = place.filter(|_| !rate_is_odd) else {
             self.segmenter.sink.event(Event::ConfigRefused { track });
             return;
-        }
+        };
         let Some(session) = &mut self.session else {
             return;
         };
-        if session.configs[slot].as_ref() == Some(&config) {
+        if session.config(slot) == Some(&config) {
             return;
         }
+        session.set_config(slot, config.clone());
         if let Some(pending) = &mut session.pending {
             let forgotten = pending.forget(slot);
-            session.configs[slot] = Some(config);
             self.segmenter.sink.dropped(forgotten);
             return;
         }
-        session.configs[slot] = Some(config.clone());
         if self.segmenter.is_active(slot) {
             self.restart(true, now);
         } else {
-            let floor = self.segmenter.end_of(&config);
+            let floor = self.segmenter.end_of(slot, &config);
             self.timeline
                 .set_track(slot, config.timescale(), grid(&config), floor);
         }
@@ -197,8 +203,9 @@ impl Stream {
     /// Checks a frame against its configuration; `None` if it cannot be used.
     fn inspect(&mut self, frame: Frame, now: Now) -> Option<Arrived> {
         let session = self.session.as_mut()?;
-        let config = session.configs[index(frame.kind)].as_ref()?;
-        if frame.track != TrackId::source(frame.kind) || frame.payload.is_empty() {
+        let slot = self.places.find(frame.track, frame.kind)?;
+        let config = session.configs.get(slot)?.as_ref()?;
+        if frame.payload.is_empty() {
             return None;
         }
         let in_range = |t: i64| (-SENT_TIME_MAX..=SENT_TIME_MAX).contains(&t);
@@ -216,7 +223,7 @@ impl Stream {
             self.segmenter.sink.counters.malformed += 1;
             return None;
         };
-        if frame.kind == TrackKind::Video
+        if slot == VIDEO
             && let Some(seconds) = session.keyframes.see(frame.key, now.mono)
         {
             self.segmenter.sink.event(Event::NoKeyframe { seconds });
@@ -228,6 +235,7 @@ impl Stream {
         };
         Some(Arrived {
             frame,
+            slot,
             flags,
             samples,
             now,
@@ -255,8 +263,9 @@ impl Stream {
             return;
         };
         let ready = session.pending.as_ref().is_some_and(|p| {
-            force && p.there() != [false, false]
-                || p.is_settled(session.announced, self.config.track_wait, now.mono)
+            let wait = self.config.track_wait;
+            force && !p.is_empty()
+                || p.is_settled(session.announced, session.others(), wait, now.mono)
         });
         if !ready {
             return;
@@ -279,16 +288,16 @@ impl Stream {
             return;
         };
         let mut present = session.configs.clone();
-        for (config, there) in present.iter_mut().zip(pending.there()) {
-            if !there {
+        for (slot, config) in present.iter_mut().enumerate() {
+            if !pending.is_there(slot) {
                 *config = None;
             }
         }
-        let Some(first) = [VIDEO, AUDIO].into_iter().find_map(|s| pending.first(s)) else {
+        let Some(first) = (0..present.len()).find_map(|s| pending.first(s)) else {
             return;
         };
         let here = self.head.map_or(TIME_ORIGIN_90K, |h| h.at(first.now));
-        let there = self.timeline.project(first.slot(), first.sent_90k);
+        let there = self.timeline.project(first.slot, first.sent_90k);
         // A clock that stepped while the tracks were waited for is another clock.
         let continues = there.saturating_sub(here).saturating_abs() <= STEP_MAX_90K;
         self.timeline = if session.same_clock && continues {
@@ -307,7 +316,7 @@ impl Stream {
                         return start;
                     };
                     let end = Time {
-                        ticks: self.segmenter.end_of(config),
+                        ticks: self.segmenter.end_of(slot, config),
                         scale: config.timescale(),
                     };
                     let lead = first.sent_90k.saturating_sub(track.sent_90k);
@@ -317,24 +326,30 @@ impl Stream {
         };
         for (slot, config) in session.configs.iter().enumerate() {
             if let Some(config) = config {
-                let floor = self.segmenter.end_of(config);
+                let floor = self.segmenter.end_of(slot, config);
                 self.timeline
                     .set_track(slot, config.timescale(), grid(config), floor);
             }
         }
-        for config in present.iter().flatten() {
-            let track = Output::Track(config.clone());
-            self.segmenter.sink.outputs.push_back(track);
+        let tracks = present.into_iter().enumerate();
+        let tracks = tracks.filter_map(|(slot, config)| {
+            let place = (slot, self.places.track(slot)?);
+            Some((place, config?))
+        });
+        let tracks: Vec<_> = tracks.collect();
+        for ((_, track), config) in &tracks {
+            self.segmenter.sink.fan_out_track(*track, config);
         }
-        self.segmenter.begin(present);
+        self.segmenter.begin(tracks);
     }
 
     /// Gives a frame its place in the stream.
     fn place(&mut self, arrived: Arrived) {
-        let (slot, now) = (arrived.slot(), arrived.now);
+        let (slot, now) = (arrived.slot, arrived.now);
         let active = self.segmenter.is_active(slot);
         let sink = &mut self.segmenter.sink;
-        if !active && slot == VIDEO && !arrived.frame.key {
+        let is_video = arrived.frame.kind == TrackKind::Video;
+        if !active && is_video && !arrived.frame.key {
             sink.dropped(1);
             sink.counters.before_keyframe += 1;
             return;
@@ -354,10 +369,10 @@ impl Stream {
             return self.dispatch(arrived);
         }
         let session = self.session.as_ref();
-        let Some(config) = session.and_then(|s| s.configs[slot].as_ref()) else {
+        let Some(config) = session.and_then(|s| s.config(slot)) else {
             return;
         };
-        let scale = config.timescale();
+        let (scale, track) = (config.timescale(), arrived.frame.track);
         if placed.as_sent {
             let ticks = placed.dts;
             let time_90k = Time { ticks, scale }.to_90k();
@@ -375,19 +390,16 @@ impl Stream {
         );
         frame.dts = queued.dts;
         frame.pts = queued.dts + i64::from(queued.composition_offset);
-        if !active {
-            let config = config.clone();
-            if !self.segmenter.join(slot, &config, queued, now) {
-                self.segmenter.sink.dropped(1);
-                return;
-            }
-            let track = Output::Track(config);
-            self.segmenter.sink.outputs.push_back(track);
-        } else {
+        let place = (slot, track);
+        if active {
             self.segmenter.push(slot, queued, now);
+        } else if self.segmenter.join(place, config, queued, now) {
+            self.segmenter.sink.fan_out_track(track, config);
+        } else {
+            self.segmenter.sink.dropped(1);
+            return;
         }
-        let frame = Output::Frame(frame);
-        self.segmenter.sink.outputs.push_back(frame);
+        self.segmenter.sink.fan_out(frame);
     }
 
     /// Reports a new timeline; whether the session starts again because of it.

@@ -2,7 +2,6 @@
 
 use crate::limits::STREAM_TIMESCALE;
 use std::cmp::Ordering;
-use weir_media::TrackKind;
 use weir_media::time::rescale;
 
 /// A decoding time in the stream, in ticks of its own timescale.
@@ -43,19 +42,6 @@ impl Time {
         self.order(other) != Ordering::Less
     }
 }
-
-/// Place of a track in the arrays of this crate: video first, since it leads.
-pub(crate) fn index(kind: TrackKind) -> usize {
-    match kind {
-        TrackKind::Video => VIDEO,
-        TrackKind::Audio => AUDIO,
-    }
-}
-
-/// Index of the source video.
-pub(crate) const VIDEO: usize = 0;
-/// Index of the source audio.
-pub(crate) const AUDIO: usize = 1;
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ use crate::limits::{
     BUMPS_MAX, STEP_FRAMES, STEP_MAX_90K, STEP_UNCONFIRMED_FRAMES_MAX, STREAM_TIMESCALE,
 };
 use crate::output::Counters;
+use crate::places::{AUDIO, OTHERS, VIDEO};
 use std::time::Duration;
 use weir_media::Mono;
 use weir_media::time::rescale;
@@ -163,6 +164,8 @@ pub(crate) struct Timeline {
     /// Where the stream's time is when the first frame comes.
     start_90k: i64,
     clocks: [Option<Clock>; 2],
+    /// Of the tracks beyond the first two, which follow those.
+    others: Vec<Option<Clock>>,
     candidate: Candidate,
     /// Newest time that was placed as sent, and when.
     good: Option<(i64, Mono)>,
@@ -187,28 +190,27 @@ impl Timeline {
             start_90k,
             ..Self::default()
         };
-        for (to, from) in fresh.clocks.iter_mut().zip(&self.clocks) {
-            *to = from.clone().map(|mut clock| {
-                clock.previous = None;
-                clock.bumps = 0;
-                clock
-            });
-        }
+        let unseen = |clock: &Option<Clock>| {
+            let mut clock = clock.clone()?;
+            clock.previous = None;
+            clock.bumps = 0;
+            Some(clock)
+        };
+        fresh.clocks = [unseen(&self.clocks[0]), unseen(&self.clocks[1])];
+        fresh.others = self.others.iter().map(unseen).collect();
         fresh
     }
 
     /// Where a time sent on a track would be in the stream, in ticks of 1/90,000 s.
     pub(crate) fn project(&self, track: usize, sent_90k: i64) -> i64 {
-        let clock = self.clocks[track].as_ref();
+        let clock = self.clock(track);
         sent_90k.saturating_add(clock.map_or(self.offset_90k, |c| c.offset_90k))
     }
 
     /// Adds a track, or changes what is known of it. `grid` is the duration of an audio
     /// frame; nothing is placed before `floor`, in ticks of the track.
     pub(crate) fn set_track(&mut self, track: usize, scale: u32, grid: Option<u32>, floor: i64) {
-        let offset_90k = self.clocks[track]
-            .as_ref()
-            .map_or(self.offset_90k, |c| c.offset_90k);
+        let offset_90k = self.clock(track).map_or(self.offset_90k, |c| c.offset_90k);
         let grid = grid.map(i64::from);
         let mut clock = Clock {
             scale,
@@ -222,7 +224,65 @@ impl Timeline {
             seen: Mono(0),
         };
         clock.set_offset(offset_90k);
-        self.clocks[track] = Some(clock);
+        match track.checked_sub(OTHERS) {
+            None => self.clocks[track] = Some(clock),
+            Some(at) => {
+                if self.others.len() <= at {
+                    self.others.resize(at + 1, None);
+                }
+                self.others[at] = Some(clock);
+            }
+        }
+    }
+
+    fn clock(&self, track: usize) -> Option<&Clock> {
+        match track.checked_sub(OTHERS) {
+            None => self.clocks[track].as_ref(),
+            Some(at) => self.others.get(at)?.as_ref(),
+        }
+    }
+
+    /// Places a frame of a track beyond the first two, at the offset of the first of its kind.
+    /// What is far from where the stream is gets no place: which timeline is meant is decided
+    /// by the first tracks, if there are any.
+    fn place_other(
+        &mut self,
+        at: usize,
+        (sent, samples): (i64, Option<u32>),
+        now: Mono,
+        counters: &mut Counters,
+    ) -> Option<Placed> {
+        let heads = (0..OTHERS + self.others.len()).filter_map(|t| self.head_90k(t));
+        let head = heads.max().unwrap_or(self.start_90k);
+        let clock = self.others.get_mut(at)?.as_mut()?;
+        let slot = if clock.grid.is_some() { AUDIO } else { VIDEO };
+        let mut offset = [slot, 1 - slot]
+            .into_iter()
+            .filter_map(|s| self.clocks[s].as_ref());
+        let offset = offset.next().map(|c| c.offset_90k);
+        if offset.is_some_and(|o| o != clock.offset_90k) {
+            clock.set_offset(offset.unwrap_or_default());
+        }
+        let sent_90k = clock.to_90k(sent);
+        let away = sent_90k
+            .saturating_add(clock.offset_90k)
+            .saturating_sub(head);
+        if away.saturating_abs() > STEP_MAX_90K {
+            counters.repaired += 1;
+            if offset.is_some() {
+                return None;
+            }
+            let next = clock.to_90k(clock.next_place(head));
+            clock.set_offset(next.saturating_sub(sent_90k));
+        }
+        clock.seen = now;
+        let dts = clock.accept(sent.saturating_add(clock.offset), counters);
+        clock.set_grid(samples);
+        Some(Placed {
+            dts,
+            as_sent: true,
+            joined: None,
+        })
     }
 
     /// Finds the place of a frame sent as `sent`, in ticks of its track, of `samples` if it is
@@ -235,6 +295,9 @@ impl Timeline {
         now: Mono,
         counters: &mut Counters,
     ) -> Option<Placed> {
+        if let Some(at) = track.checked_sub(OTHERS) {
+            return self.place_other(at, (sent, samples), now, counters);
+        }
         let clock = self.clocks[track].as_ref()?;
         let wanted = sent.saturating_add(clock.offset);
         let believed = self.believes(track, wanted);
@@ -282,7 +345,7 @@ impl Timeline {
     }
 
     fn head_90k(&self, track: usize) -> Option<i64> {
-        let clock = self.clocks[track].as_ref()?;
+        let clock = self.clock(track)?;
         clock.previous.map(|p| clock.to_90k(p))
     }
 

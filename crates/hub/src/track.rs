@@ -10,7 +10,7 @@ use crate::wall_clock::{later, us_of_90k};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use weir_media::time::rescale;
-use weir_media::{CodecConfig, Mono, Sample, SampleFlags, TrackId, TrackKind, Utc};
+use weir_media::{CodecConfig, Frame, Mono, Sample, SampleFlags, TrackId, TrackKind, Utc};
 
 /// Where output and counts go.
 #[derive(Debug, Default)]
@@ -30,6 +30,20 @@ impl Sink {
 
     pub(crate) fn dropped(&mut self, frames: usize) {
         self.counters.dropped += frames as u64;
+    }
+
+    /// A track goes on, for viewers of frames: they get the first of each kind.
+    pub(crate) fn fan_out_track(&mut self, track: TrackId, config: &CodecConfig) {
+        if track == TrackId::source(config.kind()) {
+            self.outputs.push_back(Output::Track(config.clone()));
+        }
+    }
+
+    /// A frame for them, if it is of such a track.
+    pub(crate) fn fan_out(&mut self, frame: Frame) {
+        if frame.track == TrackId::source(frame.kind) {
+            self.outputs.push_back(Output::Frame(frame));
+        }
     }
 }
 
@@ -137,10 +151,16 @@ pub(crate) struct Track {
 
 impl Track {
     /// A track that starts with segment `number`, after its `init`-th initialization segment.
-    pub(crate) fn new(config: CodecConfig, part_us: i64, init: u32, number: u64) -> Self {
+    pub(crate) fn new(
+        id: TrackId,
+        config: CodecConfig,
+        part_us: i64,
+        init: u32,
+        number: u64,
+    ) -> Self {
         let kind = config.kind();
         let mut track = Self {
-            id: TrackId::source(kind),
+            id,
             kind,
             config,
             init,

@@ -176,7 +176,7 @@ impl Server {
         if comes
             && is_over
             && !hints.no_wait
-            && let Some(place) = self.waiters().place(entry.name())
+            && let Ok(place) = self.waiters().place(entry.name(), client)
         {
             return Resolved::Wait(place);
         }

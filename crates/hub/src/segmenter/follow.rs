@@ -8,7 +8,7 @@
 
 use super::Segmenter;
 use crate::limits::{FOLLOWER_LAG_90K, SEGMENTS_WAITING_MAX};
-use crate::time::{AUDIO, Time, VIDEO};
+use crate::time::Time;
 use crate::track::{Segment, Track};
 use std::time::Duration;
 use weir_media::Now;
@@ -33,7 +33,7 @@ enum Step {
 impl Segmenter {
     /// Moves all following tracks on. With `flush` no more frames come.
     pub(super) fn pump_followers(&mut self, now: Now, flush: bool) {
-        for slot in [VIDEO, AUDIO] {
+        for slot in 0..self.tracks.len() {
             if Some(slot) == self.leader && !flush {
                 continue;
             }
@@ -73,7 +73,7 @@ impl Segmenter {
     }
 
     fn next_step(&self, slot: usize, now: Now, flush: bool) -> Step {
-        let (Some(track), Some(segment)) = (&self.tracks[slot], self.segment_of(slot)) else {
+        let (Some(track), Some(segment)) = (self.track(slot), self.segment_of(slot)) else {
             return Step::Wait;
         };
         let boundary = self.boundary_after(segment.number);
@@ -124,7 +124,7 @@ impl Segmenter {
         }
         let decided = self
             .leader
-            .and_then(|l| self.tracks[l].as_ref())
+            .and_then(|l| self.track(l))
             .and_then(Track::front);
         let end = track.time(front.ticks.saturating_add(duration));
         let sure = decided.is_some_and(|d| d.reaches(end));
@@ -147,7 +147,7 @@ impl Segmenter {
             let early = front.is_some_and(|f| !f.reaches(segment.start));
             return early.then_some(Step::Drop);
         }
-        let leader = self.leader.and_then(|l| self.tracks[l].as_ref());
+        let leader = self.leader.and_then(|l| self.track(l));
         let passed = boundary.or_else(|| leader.and_then(Track::front));
         if let (Some(front), Some(passed)) = (front, passed)
             && !front.reaches(passed)
@@ -169,7 +169,7 @@ impl Segmenter {
     fn lags(&self, segment: &Segment, boundary: Time, now: Now) -> bool {
         let by_leader = self
             .leader
-            .and_then(|l| self.tracks[l].as_ref())
+            .and_then(|l| self.track(l))
             .and_then(Track::newest)
             .is_some_and(|newest| newest.exceeds(boundary, FOLLOWER_LAG_90K));
         let next = self.segment_numbered(segment.number.saturating_add(1));

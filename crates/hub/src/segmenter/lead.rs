@@ -17,9 +17,10 @@ use crate::limits::{
     STEP_MAX_90K, STREAM_TIMESCALE, TARGET_SECONDS_MAX,
 };
 use crate::output::Event;
-use crate::time::{AUDIO, Time, VIDEO};
+use crate::places::{AUDIO, VIDEO};
+use crate::time::Time;
 use crate::track::{Queued, Track};
-use weir_media::{CodecConfig, Now};
+use weir_media::{CodecConfig, Now, TrackKind};
 
 impl Segmenter {
     /// Places every frame of the leader whose duration is known.
@@ -109,7 +110,7 @@ impl Segmenter {
             return;
         };
         let time = track.time(frame.dts);
-        let gop_90k = if leader == VIDEO {
+        let gop_90k = if track.kind == TrackKind::Video {
             let since = self.last_key.unwrap_or(back.start);
             time.to_90k().saturating_sub(since.to_90k())
         } else {
@@ -159,7 +160,11 @@ impl Segmenter {
 
     /// Whether audio has waited for video long enough.
     pub(super) fn leader_is_silent(&self) -> bool {
-        let (Some(VIDEO), [Some(video), Some(audio)]) = (self.leader, &self.tracks) else {
+        let (Some(leader), Some(audio)) = (self.leader, self.track(AUDIO)) else {
+            return false;
+        };
+        let video = self.track(leader).filter(|t| t.kind == TrackKind::Video);
+        let Some(video) = video else {
             return false;
         };
         if !audio.active {
@@ -181,8 +186,11 @@ impl Segmenter {
 
     /// Video gives up the lead to audio.
     pub(super) fn park_video(&mut self, now: Now) {
-        self.lead_last(VIDEO, now);
-        if let Some(video) = &mut self.tracks[VIDEO] {
+        let Some(leader) = self.leader else {
+            return;
+        };
+        self.lead_last(leader, now);
+        if let Some(video) = &mut self.tracks[leader] {
             video.active = false;
             video.stalled = true;
         }
