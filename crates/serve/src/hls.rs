@@ -3,6 +3,7 @@
 use crate::route::{Rendition, Span};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use weir_manifest::{self as manifest, Map, MediaPlaylist, Multivariant, PlaylistType, Variant};
 use weir_media::picture::VideoRange;
 use weir_media::{CodecConfig, TrackKind};
@@ -47,59 +48,169 @@ pub(crate) fn multivariant(broadcast: &Broadcast, view: &View, ts: bool) -> Opti
     if !several && view.tracks.iter().any(|t| t.last().is_none()) {
         return None;
     }
-    let tracks: Vec<&TrackView> = view
-        .tracks
-        .iter()
-        .map(|t| &**t)
-        .filter(|t| t.last().is_some())
-        .collect();
-    let of = |kind| tracks.iter().find(|t| t.kind == kind);
-    let (video, audio) = (of(TrackKind::Video), of(TrackKind::Audio));
-    let lead = video.or(audio)?;
-    let span = if view.ended { "vod" } else { "live" };
-    let uri = |name: &dyn std::fmt::Display| format!("../{}/{span}/{name}.m3u8", broadcast.id());
-    let frame_rate = video.and_then(|t| frame_rate(&t.config));
-    let carried = |rate: u64| {
-        if ts {
-            ts_rate(rate, frame_rate)
-        } else {
-            rate.max(1)
-        }
+    let listed = || view.tracks.iter().filter(|t| t.last().is_some());
+    let uris = Uris {
+        broadcast: broadcast.id().to_string(),
+        span: if view.ended { "vod" } else { "live" },
     };
-    let in_group = audio.filter(|_| video.is_some() && !ts);
-    let mut playlist = Multivariant {
-        variants: vec![Variant {
-            uri: if ts { uri(&"ts") } else { uri(&lead.id.0) },
-            bandwidth: carried(sum(&tracks, |t| t.bandwidth_peak)),
-            average_bandwidth: Some(carried(sum(&tracks, |t| t.bandwidth_average))),
-            codecs: tracks.iter().map(|t| t.config.codec_string()).collect(),
-            resolution: video.and_then(|t| resolution(&t.config)),
-            frame_rate,
-            video_range: video.map_or(VideoRange::Sdr, |t| video_range(&t.config)),
-            audio_group: in_group.map(|_| AUDIO_GROUP.into()),
-        }],
-        independent_segments: false,
-        ..Multivariant::default()
+    let playlist = if ts {
+        muxed_variant(&in_ts(view).collect::<Vec<_>>(), &uris)
+    } else {
+        let of = |kind| listed().filter(move |t| t.kind == kind).collect::<Vec<_>>();
+        demuxed_variants(&of(TrackKind::Video), &of(TrackKind::Audio), &uris)
     };
-    if let Some(audio) = in_group {
-        playlist.audio.push(manifest::Rendition {
-            group_id: AUDIO_GROUP.into(),
-            name: "source".into(),
-            default: true,
-            autoselect: true,
-            channels: channels(&audio.config),
-            uri: Some(uri(&audio.id.0)),
-            ..manifest::Rendition::default()
-        });
+    if playlist.variants.is_empty() {
+        return None;
     }
     let mut text = String::with_capacity(512);
     playlist.write(&mut text).ok()?;
     Some(text)
 }
 
+/// Where media playlists are.
+struct Uris {
+    broadcast: String,
+    span: &'static str,
+}
+
+impl Uris {
+    fn of(&self, name: impl std::fmt::Display) -> String {
+        format!("../{}/{}/{name}.m3u8", self.broadcast, self.span)
+    }
+}
+
+/// One variant of all that MPEG-TS carries together.
+fn muxed_variant(tracks: &[&Arc<TrackView>], uris: &Uris) -> Multivariant {
+    let video = tracks.iter().find(|t| t.kind == TrackKind::Video);
+    let frame_rate = video.and_then(|t| frame_rate(&t.config));
+    let sum = |rate: &dyn Fn(&TrackView) -> u64| tracks.iter().map(|t| rate(t)).sum();
+    let variant = Variant {
+        uri: uris.of("ts"),
+        bandwidth: ts_rate(sum(&|t| t.bandwidth_peak), frame_rate),
+        average_bandwidth: Some(ts_rate(sum(&|t| t.bandwidth_average), frame_rate)),
+        codecs: tracks.iter().map(|t| t.config.codec_string()).collect(),
+        resolution: video.and_then(|t| resolution(&t.config)),
+        frame_rate,
+        ..Variant::default()
+    };
+    Multivariant {
+        variants: match tracks.is_empty() {
+            true => Vec::new(),
+            false => vec![variant],
+        },
+        ..Multivariant::default()
+    }
+}
+
+/// A variant for each video track, and for each codec that there is audio in: a player that
+/// cannot decode one takes a variant with another. Audio of one codec is a group. Without video,
+/// the first audio of each group is the variant.
+fn demuxed_variants(
+    video: &[&Arc<TrackView>],
+    audio: &[&Arc<TrackView>],
+    uris: &Uris,
+) -> Multivariant {
+    let mut groups: Vec<AudioGroup<'_>> = Vec::new();
+    for track in audio {
+        let codec = track.config.codec_string();
+        match groups.iter_mut().find(|g| g.codec == codec) {
+            Some(group) => group.tracks.push(track),
+            None => groups.push(AudioGroup {
+                id: match groups.len() {
+                    0 => AUDIO_GROUP.to_owned(),
+                    n => format!("{AUDIO_GROUP}-{}", n + 1),
+                },
+                codec,
+                tracks: vec![track],
+            }),
+        }
+    }
+    let mut playlist = Multivariant::default();
+    for group in &groups {
+        let leads = match video.is_empty() {
+            true => &group.tracks[..1],
+            false => video,
+        };
+        let variants = leads.iter().map(|t| variant(t, Some(group), uris));
+        playlist.variants.extend(variants);
+        let alone = video.is_empty() && group.tracks.len() == 1;
+        if !alone {
+            playlist.audio.extend(group.renditions(uris));
+        }
+    }
+    if groups.is_empty() {
+        let variants = video.iter().map(|t| variant(t, None, uris));
+        playlist.variants.extend(variants);
+    }
+    playlist
+}
+
+/// Audio tracks of one codec.
+struct AudioGroup<'a> {
+    id: String,
+    codec: String,
+    /// At least one.
+    tracks: Vec<&'a Arc<TrackView>>,
+}
+
+impl AudioGroup<'_> {
+    /// The largest of its tracks' bit rates.
+    fn most(&self, rate: impl Fn(&TrackView) -> u64) -> u64 {
+        self.tracks.iter().map(|t| rate(t)).max().unwrap_or(0)
+    }
+
+    fn renditions(&self, uris: &Uris) -> impl Iterator<Item = manifest::Rendition> {
+        let tracks = self.tracks.iter().enumerate();
+        tracks.map(|(n, track)| manifest::Rendition {
+            group_id: self.id.clone(),
+            name: match n {
+                0 => "source".into(),
+                n => format!("audio {}", n + 1),
+            },
+            default: n == 0,
+            autoselect: n == 0,
+            channels: channels(&track.config),
+            uri: Some(uris.of(track.id.0)),
+            ..manifest::Rendition::default()
+        })
+    }
+}
+
+/// A variant that is played with a group: video, or the group's own first track.
+fn variant(track: &TrackView, group: Option<&AudioGroup<'_>>, uris: &Uris) -> Variant {
+    let is_video = track.kind == TrackKind::Video;
+    let together = |rate: fn(&TrackView) -> u64| {
+        let own = if is_video { rate(track) } else { 0 };
+        (own + group.map_or(0, |g| g.most(rate))).max(1)
+    };
+    let mut codecs = vec![track.config.codec_string()];
+    codecs.extend(group.filter(|_| is_video).map(|g| g.codec.clone()));
+    let in_group = group.filter(|g| is_video || g.tracks.len() > 1);
+    Variant {
+        uri: uris.of(track.id.0),
+        bandwidth: together(|t| t.bandwidth_peak),
+        average_bandwidth: Some(together(|t| t.bandwidth_average)),
+        codecs,
+        resolution: resolution(&track.config),
+        frame_rate: frame_rate(&track.config),
+        video_range: video_range(&track.config),
+        audio_group: in_group.map(|g| g.id.clone()),
+    }
+}
+
+/// The tracks that MPEG-TS carries together: the first of each kind that has a segment.
+pub(crate) fn in_ts(view: &View) -> impl Iterator<Item = &Arc<TrackView>> {
+    let first = |kind| {
+        let mut tracks = view.tracks.iter();
+        tracks.find(|t| t.kind == kind && t.last().is_some())
+    };
+    let (video, audio) = (first(TrackKind::Video), first(TrackKind::Audio));
+    video.into_iter().chain(audio)
+}
+
 /// The codec of a track that cannot be part of a muxed rendition.
 pub(crate) fn not_for_ts(view: &View) -> Option<String> {
-    let mut inits = view.tracks.iter().flat_map(|t| t.inits());
+    let mut inits = in_ts(view).flat_map(|t| t.inits());
     let foreign = inits.find(|init| !weir_ts::carries(&init.config))?;
     Some(foreign.config.codec_string())
 }
@@ -109,10 +220,6 @@ fn has_several(track: &TrackView) -> bool {
         .first_sequence()
         .zip(track.last())
         .is_some_and(|(first, last)| last.media_sequence > first)
-}
-
-fn sum(tracks: &[&TrackView], rate: impl Fn(&TrackView) -> u64) -> u64 {
-    tracks.iter().map(|t| rate(t)).sum()
 }
 
 /// Bit rate of media as MPEG-TS, not less than it will be: packet headers, then for each
@@ -239,7 +346,7 @@ fn listed(track: &TrackView, span: Span) -> Vec<Listed> {
 /// The segments of the muxed rendition: those of the track that is there longest, with video's
 /// times where there is video. A late track joins with a discontinuity.
 fn muxed(view: &View, span: Span) -> Vec<Listed> {
-    let started = || view.tracks.iter().filter(|t| t.last().is_some());
+    let started = || in_ts(view);
     let Some(longest) = started().min_by_key(|t| t.first_sequence()) else {
         return Vec::new();
     };
@@ -279,8 +386,5 @@ fn is_closed(view: &View, media_sequence: u64) -> bool {
 /// Whether there is a TS segment with this number: closed, and with media of a track.
 pub(crate) fn has_ts(view: &View, media_sequence: u64) -> bool {
     is_closed(view, media_sequence)
-        && view
-            .tracks
-            .iter()
-            .any(|t| t.segment(media_sequence).is_some_and(|s| !s.info.gap))
+        && in_ts(view).any(|t| t.segment(media_sequence).is_some_and(|s| !s.info.gap))
 }

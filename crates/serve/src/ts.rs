@@ -1,5 +1,6 @@
 //! MPEG-TS segments: a view of one segment of each track, muxed when first asked for.
 
+use crate::hls;
 use crate::limits::TS_SEGMENT_BYTES_MAX;
 use crate::server::Server;
 use bytes::Bytes;
@@ -41,7 +42,7 @@ pub(crate) async fn segment(
         return Ok(muxed);
     }
     let mut found = Vec::new();
-    for track in &wanted.view.tracks {
+    for track in hls::in_ts(&wanted.view) {
         let Some(segment) = track.segment(wanted.media_sequence).filter(|s| !s.info.gap) else {
             continue;
         };
