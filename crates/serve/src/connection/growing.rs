@@ -196,7 +196,7 @@ async fn serve(mut connection: Connection, mut stream: Stream, content: Rc<Conte
         match answer(&server, &mut stream, &mut input, &content, begun).await {
             Ok(After::Next) => {}
             Ok(After::Close) => return super::linger(stream).await,
-            Err(_) => return,
+            Ok(After::Live(..)) | Err(_) => return,
         }
     }
 }
