@@ -62,7 +62,7 @@ impl Fanout {
         due
     }
 
-    fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         self.local.is_watched() || !self.remote.is_empty()
     }
 

@@ -28,6 +28,7 @@ mod counters;
 mod events;
 mod fanout;
 mod feed;
+mod gather;
 mod flv;
 pub mod limits;
 mod owners;

@@ -50,6 +50,19 @@ pub const RECEIVE_BATCH_MAX: usize = 16;
 /// (see `weir-net`).
 pub const TLS_HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 
+/// How much of a publisher's media one receive gathers while nobody watches frame by frame. It is a
+/// part of the shortest chunk, and by so much news of a segment may be late.
+pub const GATHER_SPAN: Duration = Duration::from_millis(40);
+
+/// Bytes gathered at most: a picture of 25 Mbit/s. They wait in the socket's buffer.
+pub const GATHER_BYTES_MAX: usize = 64 * 1024;
+
+/// With fewer bytes in the span, 800 kbit/s, there is little to save.
+pub const GATHER_BYTES_MIN: usize = 4 * 1024;
+
+/// What a socket has gathered is taken after so long, if not enough came.
+pub const GATHER_WAIT: Duration = Duration::from_millis(100);
+
 /// Pause after the first failure of a connection to another server; it doubles with each.
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 

@@ -4,6 +4,7 @@
 use crate::admit::{self, Admitted, Asker};
 use crate::budget::Budget;
 use crate::clock;
+use crate::gather::Gather;
 use crate::limits::{
     CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, PLAY_WAIT, RECEIVE_BATCH_MAX, SEND_WAIT,
     TRANSMIT_BATCH_MAX, VIEWER_STALLED_WAIT,
@@ -98,6 +99,7 @@ struct Session {
     /// Room for what is sent of them.
     media: Vec<Bytes>,
     config_changes: Budget,
+    gather: Gather,
 }
 
 /// Serves an accepted connection, under TLS if `tls` is given.
@@ -181,6 +183,7 @@ impl Session {
             plays: Plays::default(),
             media: Vec::new(),
             config_changes: Budget::new(CONFIG_CHANGES_BURST, now),
+            gather: Gather::new(now),
         }
     }
 
@@ -224,7 +227,7 @@ impl Session {
             let woken = match self.wait(&mut stream, deadline).await {
                 Woken::Media => self.forward(&mut stream).await,
                 Woken::Received(received) => self.receive(received, &mut stream),
-                Woken::Deadline => self.time_out(),
+                Woken::Deadline => self.time_out(&stream),
                 Woken::Evicted => Err(End::Closed),
             };
             if let Err(end) = woken {
@@ -236,6 +239,7 @@ impl Session {
     /// Waits for bytes, media to send, the machine's deadline or a newer publisher.
     async fn wait(&mut self, stream: &mut Stream, deadline: Option<Mono>) -> Woken {
         let wait = deadline.map_or(Duration::from_secs(3600), clock::until);
+        let wait = self.gather.wait().map_or(wait, |gather| gather.min(wait));
         let Self {
             publishing, plays, ..
         } = self;
@@ -258,8 +262,10 @@ impl Session {
         .await
     }
 
-    fn time_out(&mut self) -> Result<(), End> {
-        let handled = self.machine.handle_timeout(clock::now().mono);
+    fn time_out(&mut self, stream: &Stream) -> Result<(), End> {
+        let now = clock::now().mono;
+        self.gather.stop(stream, now);
+        let handled = self.machine.handle_timeout(now);
         handled.map_err(|e| End::Fault(Closed::Protocol, e.to_string()))
     }
 
@@ -303,6 +309,8 @@ impl Session {
         }
         let counter = &self.live.shared().counters.received;
         counter.inc_by(received as u64);
+        let gathers = self.publishing.as_ref().is_some_and(|lease| !lease.is_watched());
+        self.gather.received(stream, received, gathers, now);
         handled
     }
 

@@ -350,6 +350,11 @@ impl Lease {
         self.with(|s| s.hub.handle_frame(frame, clock::now()));
     }
 
+    /// Whether somebody gets the stream's frames as they come.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.stream.state.borrow().fanout.is_watched()
+    }
+
     /// The stream's name.
     pub(crate) fn name(&self) -> &StreamName {
         &self.stream.name

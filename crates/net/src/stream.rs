@@ -163,6 +163,17 @@ impl Stream {
         }
     }
 
+    /// Bytes that make the stream readable; see [`TcpStream::set_receive_low_water`].
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_receive_low_water(&self, bytes: usize) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.set_receive_low_water(bytes),
+            Self::Tls(stream) => stream.set_receive_low_water(bytes),
+        }
+    }
+
     /// Holds partial packets back until the cork is drawn; see [`TcpStream::set_cork`].
     ///
     /// # Errors

@@ -251,6 +251,14 @@ impl TlsStream {
         self.tcp.set_nodelay(nodelay)
     }
 
+    /// As [`TcpStream::set_receive_low_water`], of the records' bytes.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_receive_low_water(&self, bytes: usize) -> io::Result<()> {
+        self.tcp.set_receive_low_water(bytes)
+    }
+
     /// As [`TcpStream::set_cork`].
     ///
     /// # Errors

@@ -232,6 +232,32 @@ impl TcpStream {
         self.with_socket(|socket| socket.set_tcp_cork(cork))
     }
 
+    /// How many bytes the socket gathers before a receive takes them (`SO_RCVLOWAT`); 1 is the
+    /// kernel's default. The end of the peer's bytes is told at once, whatever is there. A lower
+    /// value than before wakes a waiting receive.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_receive_low_water(&self, bytes: usize) -> io::Result<()> {
+        let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+        self.with_socket(|socket| {
+            // SAFETY: the descriptor is open, and the value lives for the duration of the call.
+            let set = unsafe {
+                libc::setsockopt(
+                    socket.as_raw_fd(),
+                    libc::SOL_SOCKET,
+                    libc::SO_RCVLOWAT,
+                    (&raw const bytes).cast(),
+                    size_of_val(&bytes) as libc::socklen_t,
+                )
+            };
+            match set {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        })
+    }
+
     /// Bounds the kernel's send buffer (`SO_SNDBUF`), in bytes as setsockopt(2) counts them. A
     /// fixed one bounds what copying sends pin per slow reader, and the bandwidth-delay product
     /// with it.
