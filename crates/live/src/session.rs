@@ -309,7 +309,10 @@ impl Session {
         }
         let counter = &self.live.shared().counters.received;
         counter.inc_by(received as u64);
-        let gathers = self.publishing.as_ref().is_some_and(|lease| !lease.is_watched());
+        let gathers = self
+            .publishing
+            .as_ref()
+            .is_some_and(|lease| !lease.is_watched());
         self.gather.received(stream, received, gathers, now);
         handled
     }

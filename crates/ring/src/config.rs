@@ -24,10 +24,6 @@ pub struct Config {
     pub iowq_bounded: u32,
     /// Kernel threads for other work. Default [`limits::IOWQ_UNBOUNDED`].
     pub iowq_unbounded: u32,
-    /// How long a ring that is woken often may sleep on after its first completion, so that one
-    /// visit takes several, in microseconds; 0 for never. Default 0. It needs Linux 6.12, and does
-    /// nothing before. See [`crate::hurry`].
-    pub patience_us: u32,
     /// Pins the calling thread, and the ring's kernel threads, to this processor. Default: no
     /// pinning.
     pub cpu: Option<usize>,
@@ -43,7 +39,6 @@ impl Default for Config {
             recv_queue_max: limits::RECV_QUEUE_MAX,
             iowq_bounded: limits::IOWQ_BOUNDED,
             iowq_unbounded: limits::IOWQ_UNBOUNDED,
-            patience_us: 0,
             cpu: None,
         }
     }

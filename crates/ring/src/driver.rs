@@ -32,8 +32,6 @@ pub(crate) struct Driver {
     pub(crate) queue: Option<Queue>,
     pub(crate) buffers: BufferRing,
     pub(crate) ops: Slab<Operation>,
-    /// Operations of files in the kernel.
-    pub(crate) file_ops: usize,
     pub(crate) streams: Slab<StreamState>,
     /// Unread receives of all streams; each stream links its own.
     pub(crate) received: Slab<Received>,
@@ -63,7 +61,6 @@ impl Driver {
             queue: Some(queue),
             buffers,
             ops: Slab::new(limits::OPS_MAX),
-            file_ops: 0,
             streams: Slab::new(limits::STREAMS_MAX),
             // Bounded by the streams and their queues, not by this number.
             received: Slab::new(u32::MAX - 1),
@@ -111,19 +108,17 @@ impl Driver {
     }
 
     /// Reads and handles all completions.
-    pub(crate) fn handle_completions(&mut self, effects: &mut Vec<Effect>) -> usize {
+    pub(crate) fn handle_completions(&mut self, effects: &mut Vec<Effect>) {
         let Some(queue) = &mut self.queue else {
-            return 0;
+            return;
         };
         let mut completions = std::mem::take(&mut self.completions);
         queue.completions(&mut completions);
-        let count = completions.len();
-        self.stats.completions += count as u64;
+        self.stats.completions += completions.len() as u64;
         for completion in completions.drain(..) {
             self.handle(completion, effects);
         }
         self.completions = completions;
-        count
     }
 
     fn handle(&mut self, completion: Completion, effects: &mut Vec<Effect>) {
@@ -153,9 +148,6 @@ impl Driver {
             return;
         };
         let stream = operation.stream;
-        if operation.file.is_some() {
-            self.file_ops = self.file_ops.saturating_sub(1);
-        }
         match std::mem::replace(&mut operation.state, State::Done(result)) {
             State::InFlight(waker) => effects.extend(waker.map(Effect::Wake)),
             State::Orphan => effects.extend(self.ops.remove(key).map(Effect::Release)),
@@ -204,10 +196,9 @@ impl Local {
         let operation = Operation {
             state: State::InFlight(None),
             keep,
-            file,
+            _file: file,
             stream,
         };
-        let is_of_file = operation.file.is_some();
         let refused = if driver.queue.is_none() {
             Err((stopped(), operation))
         } else {
@@ -216,7 +207,6 @@ impl Local {
         };
         match refused {
             Ok(key) => {
-                driver.file_ops += usize::from(is_of_file);
                 if let Some(state) = stream.and_then(|stream| driver.streams.get_mut(stream)) {
                     state.in_flight += 1;
                 }

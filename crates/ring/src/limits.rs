@@ -63,18 +63,6 @@ pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// bounds how long a finished receive waits for notice.
 pub const TASKS_PER_TURN: usize = 256;
 
-/// Completions that end a patient sleep early.
-pub(crate) const PATIENT_COMPLETIONS: u32 = 64;
-
-/// Completions per patience that make a ring patient: with fewer the wait would rarely gather any.
-pub(crate) const PATIENT_RATE: f32 = 1.0;
-
-/// Over how long the rate of completions is smoothed: several pictures.
-pub(crate) const SMOOTHING: Duration = Duration::from_millis(200);
-
-/// How long [`crate::hurry`] lasts.
-pub(crate) const HURRY: Duration = Duration::from_millis(20);
-
 /// Bytes one `sendfile` moves before other tasks get their turn: about 250 us at 8 GB/s.
 pub const SENDFILE_PER_POLL: u64 = 2 << 20;
 

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use crate::driver::Driver;
 use crate::executor::Executor;
-use crate::patience::Patience;
 use crate::stats::Stats;
 use crate::time::Timers;
 use crate::wake::{MAIN, Remote, TaskId};
@@ -27,7 +26,6 @@ pub(crate) struct Local {
     /// The time at the start of this turn.
     pub(crate) now: Cell<Instant>,
     pub(crate) main_woken: Cell<bool>,
-    pub(crate) patience: RefCell<Patience>,
     pub(crate) remote: Arc<Remote>,
 }
 

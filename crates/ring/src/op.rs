@@ -170,7 +170,7 @@ pub(crate) struct Operation {
     pub(crate) state: State,
     pub(crate) keep: Keep,
     /// Keeps the descriptor open until the operation was submitted and is complete.
-    pub(crate) file: Option<File>,
+    pub(crate) _file: Option<File>,
     /// The stream that counts this operation.
     pub(crate) stream: Option<Key>,
 }

@@ -11,8 +11,6 @@ use crate::queue;
 pub struct Support {
     /// The kernel's release, as `uname -r` has it.
     pub kernel: String,
-    /// It can gather completions ([`crate::Config::patience_us`]; Linux 6.12).
-    pub min_wait: bool,
 }
 
 /// Checks, with a small ring that is closed again, that a [`crate::Runtime`] can be made.
@@ -24,7 +22,6 @@ pub fn probe() -> Result<Support, Unavailable> {
     check_operations(&ring)?;
     Ok(Support {
         kernel: kernel_release(),
-        min_wait: ring.params().is_feature_min_timeout(),
     })
 }
 

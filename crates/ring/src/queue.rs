@@ -9,7 +9,6 @@ use io_uring::{IoUring, squeue, types};
 
 use crate::Config;
 use crate::error::Unavailable;
-use crate::limits::PATIENT_COMPLETIONS;
 
 /// `IORING_ENTER_GETEVENTS`: run deferred task work and deliver completions.
 const ENTER_GETEVENTS: u32 = 1;
@@ -26,7 +25,8 @@ const UNREGISTER_RING_FDS: u32 = 21;
 struct WaitArgument {
     sigmask: u64,
     sigmask_len: u32,
-    min_wait_us: u32,
+    /// `min_wait_usec` since Linux 6.12: not used.
+    reserved: u32,
     /// The address of a [`types::Timespec`], relative.
     timespec: u64,
 }
@@ -57,12 +57,6 @@ pub(crate) enum Wait {
     For(Duration),
     /// Until a completion.
     Forever,
-    /// For `least`, or until many completions came; then as `For(most)`, or as `Forever` without
-    /// one. `least` is no longer than `most`.
-    Patient {
-        least: Duration,
-        most: Option<Duration>,
-    },
 }
 
 pub(crate) struct Queue {
@@ -140,9 +134,8 @@ impl Queue {
         self.enters += 1;
         let result = match wait {
             Wait::Poll => self.submit(),
-            Wait::Forever => self.call(1, None, Duration::ZERO),
-            Wait::For(duration) => self.call(1, Some(duration), Duration::ZERO),
-            Wait::Patient { least, most } => self.call(PATIENT_COMPLETIONS, most, least),
+            Wait::Forever => self.call(1, None),
+            Wait::For(duration) => self.call(1, Some(duration)),
         };
         match result.as_ref().map_err(io::Error::raw_os_error) {
             Err(Some(libc::EINTR | libc::ETIME | libc::EAGAIN | libc::EBUSY)) => Ok(()),
@@ -167,11 +160,11 @@ impl Queue {
     }
 
     fn submit(&mut self) -> io::Result<()> {
-        self.call(0, None, Duration::ZERO)
+        self.call(0, None)
     }
 
     /// `io_uring_enter`, with all that is queued.
-    fn call(&mut self, wanted: u32, timeout: Option<Duration>, least: Duration) -> io::Result<()> {
+    fn call(&mut self, wanted: u32, timeout: Option<Duration>) -> io::Result<()> {
         let queued = self.ring.submission().len() as u32;
         let (fd, registered) = match self.slot {
             Some(slot) => (slot as i32, ENTER_REGISTERED_RING),
@@ -182,7 +175,7 @@ impl Queue {
         let argument = WaitArgument {
             sigmask: 0,
             sigmask_len: 0,
-            min_wait_us: least.as_micros() as u32,
+            reserved: 0,
             timespec: timespec
                 .as_ref()
                 .map_or(0, |timespec| std::ptr::from_ref(timespec) as u64),

@@ -17,7 +17,6 @@ use crate::executor::{Executor, TaskHandle};
 use crate::local::Local;
 use crate::net::TcpStream;
 use crate::op::Tag;
-use crate::patience::Patience;
 use crate::queue::Wait;
 use crate::slab::Key;
 use crate::stats::Stats;
@@ -48,12 +47,6 @@ impl Runtime {
         let made = Driver::new(&config, remote.event())
             .and_then(|driver| pin_workers(&driver, config.cpu).map(|()| driver));
         let driver = made.inspect_err(|_| remote.unregister())?;
-        let patient = driver
-            .queue
-            .as_ref()
-            .is_some_and(|queue| queue.ring().params().is_feature_min_timeout());
-        let patience = Duration::from_micros(config.patience_us.into());
-        let patience = if patient { patience } else { Duration::ZERO };
         let now = Instant::now();
         let local = Local {
             driver: RefCell::new(driver),
@@ -61,7 +54,6 @@ impl Runtime {
             timers: RefCell::new(Timers::new()),
             now: Cell::new(now),
             main_woken: Cell::new(false),
-            patience: RefCell::new(Patience::new(patience, now)),
             remote,
         };
         Ok(Self {
@@ -120,13 +112,10 @@ impl Runtime {
         self.enter(wait);
         local.remote.awake();
         local.now.set(Instant::now());
-        let completions = local
+        local
             .driver
             .borrow_mut()
             .handle_completions(&mut self.effects);
-        let mut patience = local.patience.borrow_mut();
-        patience.visited(completions, local.now.get());
-        drop(patience);
         local.apply(&mut self.effects);
         self.expire();
         local.remote.drain(|index| local.wake(index, None));
@@ -143,25 +132,12 @@ impl Runtime {
             return Wait::Poll;
         }
         let next = [local.timers.borrow().next(), driver.wheel.next()];
-        let most = match next.into_iter().flatten().min() {
-            None => None,
+        match next.into_iter().flatten().min() {
+            None => Wait::Forever,
             Some(deadline) => match deadline.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => return Wait::Poll,
-                duration => Some(duration),
+                Duration::ZERO => Wait::Poll,
+                duration => Wait::For(duration),
             },
-        };
-        // Whoever reads or writes a file waits for it, often to start the next one.
-        let patience = match driver.file_ops {
-            0 => local.patience.borrow().wait(local.now.get()),
-            _ => None,
-        };
-        match (patience, most) {
-            (Some(least), _) => Wait::Patient {
-                least: most.map_or(least, |most| least.min(most)),
-                most,
-            },
-            (None, Some(duration)) => Wait::For(duration),
-            (None, None) => Wait::Forever,
         }
     }
 

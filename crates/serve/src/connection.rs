@@ -109,7 +109,6 @@ pub(crate) fn idle_deadline() -> Instant {
 pub(crate) async fn run(mut connection: Connection, mut stream: Stream, mut input: Input) {
     let busy = connection.server.busy();
     loop {
-        weir_ring::hurry();
         match serve_one(&mut connection, &mut stream, &mut input).await {
             Ok(After::Next) if input.is_empty() => {
                 drop(busy);

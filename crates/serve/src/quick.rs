@@ -24,7 +24,6 @@ pub(crate) fn readable(connection: Connection, stream: Stream, readiness: Readin
     if readiness != Readiness::Data {
         return;
     }
-    weir_ring::hurry();
     match stream {
         Stream::Plain(stream) => plain(connection, stream),
         stream => drop(weir_ring::spawn(connection::run(

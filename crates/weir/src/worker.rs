@@ -19,10 +19,6 @@ use weir_serve::{Limit, Server};
 /// Pause after an accept that failed, so that a lasting fault does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a busy worker gathers what publishers send before it looks, while no viewer waits: a
-/// twentieth of a frame's time at 25 pictures a second.
-const PATIENCE_US: u32 = 2000;
-
 /// What a worker is made of.
 pub struct Parts {
     /// Its number, from 0.
@@ -87,7 +83,6 @@ impl Worker {
 fn run(parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailable>>) {
     let mut config = Config::default();
     config.cpu = parts.cpu;
-    config.patience_us = PATIENCE_US;
     let mut runtime = match Runtime::new(config) {
         Ok(runtime) => runtime,
         Err(unavailable) => {

@@ -116,10 +116,7 @@ async fn run(
         };
         let event = weir_ring::select(stream.recv(), weir_ring::select(news.arrived(), stop));
         match weir_ring::timeout(wait, event).await {
-            Ok(Either::Left(received)) => {
-                weir_ring::hurry();
-                pipe.receive(received?);
-            }
+            Ok(Either::Left(received)) => pipe.receive(received?),
             Ok(Either::Right(_)) => {}
             // Even its end does not end it.
             Err(_) if pace.is_ended => return Ok(()),
