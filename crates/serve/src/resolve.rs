@@ -176,9 +176,9 @@ impl Server {
         if comes
             && is_over
             && !hints.no_wait
-            && let Ok(place) = self.waiters().place(entry.name(), client)
+            && let Some(held) = self.hold(entry.name(), client)
         {
-            return Resolved::Wait(place);
+            return held;
         }
         let Some(broadcast) = current else {
             return not_found("nothing is live or recorded under this name").into();
@@ -194,16 +194,22 @@ impl Server {
             let kind = if ts { "mt" } else { "m" };
             return playlist_answer(&playlist, kind, broadcast, request).into();
         }
-        if view.ended || hints.no_wait {
-            return not_found("the stream has no content yet").into();
-        }
-        match self.waiters().place(broadcast.name(), client) {
-            Ok(place) => Resolved::Wait(place),
+        let held = match view.ended || hints.no_wait {
+            true => None,
+            false => self.hold(broadcast.name(), client),
+        };
+        held.unwrap_or_else(|| not_found("the stream has no content yet").into())
+    }
+
+    /// Has a request wait, unless too many do already, or says that its client has too many.
+    fn hold(&self, name: &StreamName, client: IpAddr) -> Option<Resolved> {
+        match self.waiters().place(name, client) {
+            Ok(place) => Some(Resolved::Wait(place)),
             Err(Refused::Address) => {
                 let why = "this address waits for too much already";
-                self.too_many(why).into()
+                Some(self.too_many(why).into())
             }
-            Err(_) => not_found("the stream has no content yet").into(),
+            Err(_) => None,
         }
     }
 

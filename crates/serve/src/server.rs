@@ -66,9 +66,12 @@ pub struct Options {
     pub origins: HashMap<StreamName, Arc<Origins>>,
 }
 
+/// Hears the name of a stream, and says whether it will come.
+type Hear = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// Who is told what viewers ask for. Nobody at first.
 #[derive(Default)]
-pub struct Wanted(OnceLock<Box<dyn Fn(&str) -> bool + Send + Sync>>);
+pub struct Wanted(OnceLock<Hear>);
 
 impl Wanted {
     /// Tells `hear` from now on, for each request of a playlist, on the worker that serves it: it
