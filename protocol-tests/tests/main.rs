@@ -12,6 +12,8 @@ mod broadcast;
 mod delivery;
 #[path = "main/harness.rs"]
 mod harness;
+#[path = "main/health.rs"]
+mod health;
 #[path = "main/media.rs"]
 mod media;
 #[path = "main/playback.rs"]

@@ -6,16 +6,18 @@
 //! | `GET /metrics` | OpenMetrics text, every name with the prefix `weir_`, base units |
 //! | `GET /healthz` | 200 while the process answers at all |
 //! | `GET /readyz` | 200 once all listeners are bound and until the drain begins, else 503 |
+//! | `GET /streams/{id}/health` | JSON: what is measured of a publisher and what is wrong ([`health`]) |
 //!
 //! It runs on its own tokio runtime, so that a crowd of viewers cannot starve it and a slow
 //! call cannot delay a segment. There is no login yet: the listener stays on loopback.
 #![forbid(unsafe_code)]
 
+pub mod health;
 pub mod hooks;
 pub mod limits;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -23,19 +25,26 @@ use prometheus_client::registry::Registry;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use weir_media::StreamName;
 
 /// What the handlers look at.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Api {
     registry: Arc<Registry>,
     ready: Arc<AtomicBool>,
+    health: health::Source,
 }
 
 impl Api {
-    /// `ready` is what `/readyz` tells; `registry` is what `/metrics` prints.
+    /// `ready` is what `/readyz` tells; `registry` is what `/metrics` prints; `health` knows how
+    /// the streams are.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, ready: Arc<AtomicBool>) -> Self {
-        Self { registry, ready }
+    pub fn new(registry: Arc<Registry>, ready: Arc<AtomicBool>, health: health::Source) -> Self {
+        Self {
+            registry,
+            ready,
+            health,
+        }
     }
 
     /// Serves until the future is dropped.
@@ -53,6 +62,7 @@ impl Api {
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
+            .route("/streams/{id}/health", get(stream_health))
             .with_state(self)
     }
 }
@@ -73,6 +83,21 @@ async fn readyz(State(api): State<Api>) -> impl IntoResponse {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+async fn stream_health(State(api): State<Api>, Path(id): Path<String>) -> impl IntoResponse {
+    let found = StreamName::parse(&id).ok();
+    let found = found.and_then(|name| Some((api.health)(&name)?).zip(Some(name)));
+    match found {
+        Some((health, name)) => {
+            let headers = [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
+            (headers, health::json(&name, &health)).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, "no such stream is live\n").into_response(),
     }
 }
 
@@ -100,7 +125,10 @@ mod tests {
         let ready = Arc::new(AtomicBool::new(false));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let api = Api::new(Arc::new(registry), ready.clone());
+        let source = |name: &StreamName| {
+            (name.as_str() == "cam").then(|| Arc::new(weir_hub::doctor::Health::default()))
+        };
+        let api = Api::new(Arc::new(registry), ready.clone(), Arc::new(source));
         let server = tokio::spawn(api.serve(listener));
 
         assert!(get(addr, "/metrics").await.contains("weir_frames_total 7"));
@@ -109,6 +137,15 @@ mod tests {
         ready.store(true, Ordering::Release);
         assert!(get(addr, "/readyz").await.starts_with("HTTP/1.1 200"));
         assert!(get(addr, "/else").await.starts_with("HTTP/1.1 404"));
+        let cam = get(addr, "/streams/cam/health").await;
+        assert!(
+            cam.starts_with("HTTP/1.1 200") && cam.contains(r#""stream":"cam""#),
+            "{cam}"
+        );
+        for none in ["other", "..%2Fcam", "%FF", "a%20b"] {
+            let answer = get(addr, &format!("/streams/{none}/health")).await;
+            assert!(answer.starts_with("HTTP/1.1 4"), "{none}: {answer}");
+        }
         server.abort();
     }
 }

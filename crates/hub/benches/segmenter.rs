@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use weir_hub::doctor::Doctor;
 use weir_hub::{Announced, Origin, Stream, StreamConfig};
 use weir_media::aac::AacConfig;
 use weir_media::avc::AvcConfig;
@@ -100,5 +101,26 @@ fn segmenter(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, segmenter);
+/// What the doctor costs beside: a look at each frame.
+fn doctor(c: &mut Criterion) {
+    let frames = minute();
+    let mut group = c.benchmark_group("doctor");
+    group.throughput(Throughput::Elements(frames.len() as u64));
+    group.bench_function("a minute of frames", |b| {
+        let video = AvcConfig::from_parameter_sets(&[SPS], &[PPS]).expect("a valid SPS");
+        let audio = AacConfig::parse(Bytes::from_static(&[0x11, 0x90])).expect("a valid record");
+        b.iter(|| {
+            let mut doctor = Doctor::new(StreamConfig::default().segment, Mono(0));
+            doctor.handle_config(TrackId::SOURCE_VIDEO, &CodecConfig::H264(video.clone()));
+            doctor.handle_config(TrackId::SOURCE_AUDIO, &CodecConfig::Aac(audio.clone()));
+            for (now, frame) in &frames {
+                doctor.handle_frame(black_box(frame), now.mono);
+            }
+            doctor
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, segmenter, doctor);
 criterion_main!(benches);

@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+pub mod doctor;
 pub mod fanout;
 pub mod limits;
 mod output;

@@ -158,3 +158,7 @@ pub const FANOUT_BEHIND_MAX: Duration = Duration::from_secs(15);
 
 /// Bytes given to a viewer at once: what one send keeps in memory, 512 KiB.
 pub const FANOUT_BATCH_BYTES_MAX: usize = 512 << 10;
+
+/// Steps of a publisher's clock up to this are not reported, in microseconds, nor is the order of
+/// pictures that are further apart.
+pub const DOCTOR_STEP_US_MAX: i64 = 3_000_000;

@@ -1,5 +1,6 @@
 //! What this crate counts.
 
+use crate::health::FaultLabel;
 use crate::reasons::{
     Closed, Happened, PlayRefused, Protocol, Refused, RemoteFailure, ViewerClosed,
 };
@@ -9,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::hash::Hash;
+use weir_hub::doctor::Fault;
 
 /// Counters of all workers. Cloning shares them.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct Counters {
     pub viewers_closed: Family<ViewerClosed, Counter>,
     /// Play requests refused, by reason.
     pub play_refused: Family<PlayRefused, Counter>,
+    /// Streams that have a fault now, by fault.
+    pub findings: Family<FaultLabel, Gauge>,
 }
 
 /// One viewer among those counted; no longer when it is dropped.
@@ -142,6 +146,11 @@ impl Counters {
             "Failures of connections to sources",
             self.pull_failures.clone(),
         );
+        r.register(
+            "stream_findings",
+            "Streams whose publisher has a fault now",
+            self.findings.clone(),
+        );
         self.register_viewers(r);
     }
 
@@ -172,6 +181,10 @@ impl Counters {
             "Play requests refused, by reason",
             self.play_refused.clone(),
         );
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) -> Gauge {
+        self.findings.get_or_create(&FaultLabel(fault)).clone()
     }
 
     /// Counts a viewer as there while the value lives.
@@ -227,11 +240,12 @@ impl Default for Counters {
             viewer_skips: Counter::default(),
             viewers_closed: at_zero(ViewerClosed::ALL),
             play_refused: at_zero(PlayRefused::ALL),
+            findings: at_zero(&FaultLabel::ALL),
         }
     }
 }
 
-/// A family with a counter for each of `reasons`.
+/// A family with a metric for each of `reasons`.
 fn at_zero<R, M>(reasons: &[R]) -> Family<R, M>
 where
     R: Copy + Eq + Hash,

@@ -30,6 +30,7 @@ mod fanout;
 mod feed;
 mod flv;
 mod gather;
+pub mod health;
 pub mod limits;
 mod owners;
 mod play;

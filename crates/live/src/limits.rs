@@ -103,3 +103,9 @@ pub const PLAY_WAIT: Duration = Duration::from_secs(3);
 
 /// How long a viewer may take nothing at all before it is closed (`protocols.md` §18).
 pub const VIEWER_STALLED_WAIT: Duration = Duration::from_secs(15);
+
+/// How often what the doctor says of a stream is looked at.
+pub const HEALTH_TICK: Duration = Duration::from_secs(1);
+
+/// How often a finding that comes and goes is logged.
+pub const HEALTH_TOLD_AGAIN: Duration = Duration::from_secs(60);

@@ -25,11 +25,13 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 use weir_auth::hook::{Client, Permit};
 use weir_hub::Announced;
+use weir_hub::doctor::Promise;
 use weir_media::Mono;
 use weir_net::stream::Received;
 use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, Detached, Stream};
 use weir_ring::net::TcpStream;
+use weir_rtmp::Metadata;
 use weir_rtmp::handshake::RANDOM_BYTES;
 use weir_rtmp::session::server::{Event, Refusal, ServerConfig, ServerSession};
 use weir_rtmp::session::{Output, Target};
@@ -600,11 +602,7 @@ impl Session {
             } => self.plays.set_wanted(stream_id, kind, wanted),
             Event::Metadata(metadata) => {
                 if let Some(lease) = &self.publishing {
-                    lease.metadata(&metadata);
-                    lease.announce(Announced {
-                        video: metadata.has_video,
-                        audio: metadata.has_audio,
-                    });
+                    describe(lease, &metadata);
                 }
             }
             Event::Config { track, config } => {
@@ -646,6 +644,22 @@ impl Session {
         self.live.shared().counters.event(Happened::Fault);
         warn!(connection = self.connection, peer = %self.peer, offset, "{fault}");
     }
+}
+
+/// Hands on what a publisher says of its stream, to all who want to know.
+fn describe(lease: &Lease, metadata: &Metadata) {
+    lease.metadata(metadata);
+    lease.announce(Announced {
+        video: metadata.has_video,
+        audio: metadata.has_audio,
+    });
+    lease.promise(Promise {
+        video: metadata.has_video,
+        audio: metadata.has_audio,
+        video_bitrate: metadata.video_data_rate.map(|kbit| kbit * 1000.0),
+        audio_bitrate: metadata.audio_data_rate.map(|kbit| kbit * 1000.0),
+        frame_rate: metadata.frame_rate,
+    });
 }
 
 /// Where a drain stopped.

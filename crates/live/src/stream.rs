@@ -7,11 +7,13 @@ use crate::counters::Counters;
 use crate::events;
 use crate::fanout::Fanout;
 use crate::feed::{FeedItem, Relay};
+use crate::health::Examination;
 use crate::limits::EVENTS_LOGGED_BURST;
 use crate::reasons::Happened;
 use std::cell::RefCell;
 use std::rc::Rc;
 use tracing::{info, warn};
+use weir_hub::doctor::Promise;
 use weir_hub::fanout::FanoutConfig;
 use weir_hub::{Announced, Output};
 use weir_media::{CodecConfig, Frame, Mono, StreamName, TrackId};
@@ -40,6 +42,7 @@ struct State {
     publisher: Option<Notify>,
     /// When the last publisher left; `None` while one is there.
     gone_since: Option<Mono>,
+    exam: Examination,
 }
 
 /// The right of one publish session to feed its stream. It ends when a newer session takes
@@ -58,6 +61,7 @@ impl LiveStream {
         writer: Writer,
         fanout: FanoutConfig,
         counters: Counters,
+        exam: Examination,
     ) -> Rc<Self> {
         let now = clock::now().mono;
         let relay = Relay::new(false);
@@ -68,6 +72,7 @@ impl LiveStream {
             session: 0,
             publisher: None,
             gone_since: Some(now),
+            exam,
         };
         let logged = RefCell::new(Budget::new(EVENTS_LOGGED_BURST, now));
         Rc::new(Self {
@@ -119,6 +124,7 @@ impl LiveStream {
         }
         state.gone_since = None;
         let now = clock::now();
+        state.exam.begin(now.mono);
         if let Some(writer) = &mut state.writer {
             writer.publish_back(now);
         }
@@ -139,6 +145,7 @@ impl LiveStream {
             state.hub.handle_timeout(now);
             self.drain(&mut state);
         }
+        state.exam.tick(now.mono);
     }
 
     /// When the last publisher left; `None` while one is there.
@@ -180,6 +187,7 @@ impl LiveStream {
         }
         let now = clock::now();
         state.gone_since = Some(now.mono);
+        state.exam.leave();
         state.hub.handle_unpublish(now);
         self.drain(state);
         state.fanout.handle_unpublish();
@@ -339,15 +347,27 @@ impl Lease {
         self.with(|s| s.fanout.handle_metadata(metadata));
     }
 
+    /// What it says of their rates, for the doctor.
+    pub(crate) fn promise(&self, promise: Promise) {
+        self.with(|s| s.exam.promise(promise));
+    }
+
     /// A track's configuration, new or changed.
     pub(crate) fn config(&self, track: TrackId, config: CodecConfig) {
-        self.with(|s| s.hub.handle_config(track, config, clock::now()));
+        self.with(|s| {
+            s.exam.config(track, &config);
+            s.hub.handle_config(track, config, clock::now());
+        });
     }
 
     /// A frame.
     pub(crate) fn frame(&self, frame: Frame) {
         self.stream.counters.frames.inc();
-        self.with(|s| s.hub.handle_frame(frame, clock::now()));
+        self.with(|s| {
+            let now = clock::now();
+            s.exam.frame(&frame, now.mono);
+            s.hub.handle_frame(frame, now);
+        });
     }
 
     /// Whether somebody gets the stream's frames as they come.

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::counters::Counters;
 use crate::feed::{self, FeedItem, Relay, Subscription};
+use crate::health::Board;
 use crate::limits::{DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RESUME_WAIT, STREAM_TICK};
 use crate::owners::Owners;
 use crate::reasons::Refused;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub hooks: Arc<Hooks>,
     /// Counters of all workers.
     pub counters: Counters,
+    /// How the streams are.
+    pub health: Board,
     hub: weir_hub::StreamConfig,
     fanout: FanoutConfig,
     grace: Duration,
@@ -106,6 +109,7 @@ impl Shared {
             policy: ArcSwap::from_pointee(policy),
             hooks,
             counters: Counters::default(),
+            health: Board::default(),
             hub,
             fanout,
             grace,
@@ -431,7 +435,9 @@ impl Live {
         let counters = self.shared().counters.clone();
         counters.streams.inc();
         let fanout = self.shared().fanout;
-        let stream = LiveStream::new(name.clone(), hub, writer, fanout, counters);
+        let segment = self.shared().hub.bounded().segment;
+        let exam = self.shared().health.open(name, segment, &counters);
+        let stream = LiveStream::new(name.clone(), hub, writer, fanout, counters, exam);
         weir_ring::spawn(stream.clone().run_fanout());
         self.inner
             .streams
@@ -467,6 +473,7 @@ impl Live {
     async fn end(self, stream: Rc<LiveStream>) {
         stream.seal().await;
         self.inner.sealing.borrow_mut().remove(&stream.name);
+        self.shared().health.close(&stream.name);
         self.shared().owners.release(&stream.name);
         self.shared().counters.streams.dec();
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{info, warn};
-use weir_api::hooks;
+use weir_api::{Api, hooks};
 use weir_auth::hook::{Call, Hooks};
 use weir_auth::policy::Input;
 use weir_auth::secrets::{DEMO_INPUT, Secrets};
@@ -87,12 +87,7 @@ impl Server {
         if policy.is_open() && !hooks.has(Call::Publish) {
             warn!("open: whoever reaches the RTMP port can publish under any name");
         }
-        let api = listeners
-            .api
-            .first()
-            .map(TcpListener::try_clone)
-            .transpose();
-        let api = api.map_err(|e| format!("cannot use the api listener: {e}"))?;
+        let api = listeners.api()?;
         let hub = weir_hub::StreamConfig {
             segment: settings.segment.0,
             part: settings.part.0,
@@ -112,9 +107,12 @@ impl Server {
         );
         let _ = shared.0.remotes.set(remotes::remotes(settings)?);
         delivery.hear_viewers(&shared.0);
+        let watched = shared.0.clone();
+        let health = Arc::new(move |name: &StreamName| watched.health.health(name));
         let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry, &delivery)?;
         let is_ready = Arc::new(AtomicBool::new(true));
-        let control = start_control(api, registry, is_ready.clone(), library.clone())?;
+        let answers = Api::new(Arc::new(registry), is_ready.clone(), health);
+        let control = start_control(api, answers, library.clone())?;
         let pending_hooks = runner.map(|runner| {
             let pending = runner.pending();
             control.spawn(runner.run());
@@ -298,6 +296,12 @@ impl Listeners {
         })
     }
 
+    /// The api listener, for the control plane.
+    fn api(&self) -> Result<Option<TcpListener>, String> {
+        let api = self.api.first().map(TcpListener::try_clone).transpose();
+        api.map_err(|e| format!("cannot use the api listener: {e}"))
+    }
+
     fn ready(&self, data: String) -> Ready {
         Ready {
             pid: std::process::id(),
@@ -424,9 +428,8 @@ fn start_hooks(
 
 /// Starts the control plane: the api listener and retention.
 fn start_control(
-    api: Option<TcpListener>,
-    registry: Registry,
-    is_ready: Arc<AtomicBool>,
+    listener: Option<TcpListener>,
+    api: Api,
     library: Arc<Library>,
 ) -> Result<tokio::runtime::Runtime, String> {
     let control = tokio::runtime::Builder::new_multi_thread()
@@ -435,8 +438,7 @@ fn start_control(
         .enable_all()
         .build()
         .map_err(|e| format!("cannot start the control plane: {e}"))?;
-    if let Some(listener) = api {
-        let api = weir_api::Api::new(Arc::new(registry), is_ready);
+    if let Some(listener) = listener {
         control.spawn(async move {
             if let Err(e) = api.serve(listener).await {
                 warn!("the api listener ends: {e}");
