@@ -16,6 +16,7 @@
 //! | files and fragments | [`mp4`] |
 //! | playlists | [`playlist`] |
 //! | a stream as a list of operations | [`hub`] |
+//! | the configuration of nginx that is imported | [`nginx`] |
 #![forbid(unsafe_code)]
 
 pub mod codec;
@@ -24,6 +25,7 @@ pub mod http;
 pub mod hub;
 pub mod input;
 pub mod mp4;
+pub mod nginx;
 pub mod playlist;
 pub mod rtmp;
 pub mod store;
@@ -48,6 +50,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hub", hub::operations),
     ("mp4_file", mp4::file),
     ("mp4_fragment", mp4::fragment),
+    ("nginx_conf", nginx::file),
     ("rtmp_amf", rtmp::amf),
     ("rtmp_chunks", rtmp::chunks),
     ("rtmp_client", rtmp::client),

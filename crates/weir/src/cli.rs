@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::config::{Flags, InputName, REFERENCE, Settings, Span};
-use crate::{demo, policy, probe, server};
+use crate::{demo, import, policy, probe, server};
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use weir_auth::key::Secret;
@@ -37,7 +37,7 @@ enum Command {
         /// FLV or MP4 file, or the http:// address of an HLS playlist
         input: String,
     },
-    /// Print or check the configuration, or make a stream key
+    /// Print, check or import the configuration, or make a stream key
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Make a stream key that is good for a while, signed by a key of an input
@@ -70,6 +70,13 @@ enum ConfigCommand {
         #[arg(long, value_name = "FILE", default_value = "weir.toml")]
         config: PathBuf,
     },
+    /// Print what an nginx.conf with nginx-rtmp means to weir, as a configuration
+    ///
+    /// What weir does not have becomes a comment with its line and the reason.
+    Import {
+        /// nginx's configuration
+        file: PathBuf,
+    },
     /// Make a random stream key, and the hash that goes into the configuration
     Key,
 }
@@ -88,6 +95,10 @@ pub fn run() -> Result<(), String> {
             let settings = load(&config)?;
             policy::policy(&settings, Vec::new())?;
             println!("{} is fine", config.display());
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Import { file }) => {
+            print!("{}", import::import(&file)?);
             Ok(())
         }
         Command::Config(ConfigCommand::Key) => {

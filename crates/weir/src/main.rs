@@ -5,6 +5,7 @@
 mod cli;
 mod config;
 mod demo;
+mod import;
 mod live_flv;
 mod logging;
 mod metrics;

@@ -1,7 +1,7 @@
 //! What is wrong with a publisher, in words.
 //!
 //! A [`Doctor`] goes with one publish session. It looks at each frame as it came, before anything
-//! is repaired, for about 20 ns and without allocating, and gives a [`Health`] when asked. What it
+//! is repaired, for about 30 ns and without allocating, and gives a [`Health`] when asked. What it
 //! measures over time, it measures in windows of [`WINDOW`] of wall time; a finding stands until a
 //! later window is free of it, and one about something that happened for [`REMEMBERED`].
 
