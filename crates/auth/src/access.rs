@@ -24,6 +24,12 @@ impl Access {
         Ok(Self { allow, deny })
     }
 
+    /// Whether everybody may.
+    #[must_use]
+    pub const fn is_everybody(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+
     /// Whether `address` may.
     #[must_use]
     pub fn admits(&self, address: IpAddr) -> bool {
@@ -48,6 +54,7 @@ mod tests {
     #[test]
     fn lists_decide_and_deny_wins() {
         let everybody = Access::default();
+        assert!(everybody.is_everybody());
         assert!(admits(&everybody, "192.0.2.1") && admits(&everybody, "2001:db8::1"));
         let some = access(&["10.0.0.0/8", "::1"], &["10.9.0.0/16"]);
         assert!(admits(&some, "10.1.2.3") && admits(&some, "::1"));

@@ -6,7 +6,7 @@ use crate::key::{KeyHash, Secret};
 use crate::limits::{INPUTS_MAX, PUBLISH_PATH_BYTES_MAX, SIGNING_KEYS_MAX};
 use crate::sign::Claim;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use weir_http::target::Query;
@@ -102,6 +102,8 @@ pub struct Policy {
     applications: Vec<String>,
     publish: Access,
     play: Access,
+    /// Where in `inputs` those stand that not everybody may play: it is asked for each request.
+    restricted: HashMap<StreamName, usize>,
 }
 
 impl Default for Policy {
@@ -113,6 +115,7 @@ impl Default for Policy {
             applications: vec!["live".into()],
             publish: Access::default(),
             play: Access::default(),
+            restricted: HashMap::new(),
         }
     }
 }
@@ -138,8 +141,12 @@ impl Policy {
                 return Err(Error::DuplicateKey(input.name.clone()));
             }
         }
+        let restricted = inputs.iter().enumerate();
+        let restricted = restricted.filter(|(_, input)| !input.play.is_everybody());
+        let restricted = restricted.map(|(i, input)| (input.name.clone(), i));
         Ok(Self {
             open,
+            restricted: restricted.collect(),
             inputs,
             ..Self::default()
         })
@@ -249,16 +256,22 @@ impl Policy {
         let (app, _) = split_query(app);
         let (key, _) = split_query(key);
         let name = StreamName::parse(self.path(app, key).as_ref()).map_err(bad_name)?;
-        self.admits_player(&name, request.address)?;
+        self.admits_player(name.as_str(), request.address)?;
         Ok(name)
+    }
+
+    /// Whether there is a stream that not everybody may play.
+    #[must_use]
+    pub fn restricts_players(&self) -> bool {
+        !self.play.is_everybody() || !self.restricted.is_empty()
     }
 
     /// Decides whether `address` may play a stream, by whatever protocol.
     ///
     /// # Errors
     /// [`Refusal::Address`]
-    pub fn admits_player(&self, name: &StreamName, address: IpAddr) -> Result<(), Refusal> {
-        let input = self.input(name.as_str());
+    pub fn admits_player(&self, name: &str, address: IpAddr) -> Result<(), Refusal> {
+        let input = self.restricted.get(name).and_then(|&i| self.inputs.get(i));
         if self.play.admits(address) && input.is_none_or(|i| i.play.admits(address)) {
             Ok(())
         } else {
@@ -559,12 +572,12 @@ mod tests {
         // An open policy does not lead around it.
         assert_eq!(ask(&policy, "192.0.3.7", "demo"), Err(Refusal::Address));
         assert!(ask(&policy, "192.0.3.7", "cam").is_ok());
-        let play = |policy: &Policy, name, from: &str| {
-            policy.admits_player(&StreamName::parse(name).unwrap(), from.parse().unwrap())
-        };
+        let play =
+            |policy: &Policy, name, from: &str| policy.admits_player(name, from.parse().unwrap());
         assert_eq!(play(&policy, "demo", "10.1.1.1"), Ok(()));
         assert_eq!(play(&policy, "demo", "192.0.2.7"), Err(Refusal::Address));
         assert_eq!(play(&policy, "cam", "192.0.2.7"), Ok(()));
+        assert!(policy.restricts_players() && !open().restricts_players());
         let policy = policy.restricted(here("192.0.3.0/24"), here("192.0.3.0/24"));
         assert_eq!(ask(&policy, "192.0.2.7", "cam"), Err(Refusal::Address));
         assert_eq!(play(&policy, "cam", "192.0.2.7"), Err(Refusal::Address));

@@ -44,4 +44,4 @@ pub use access::{AccessLog, LogFormat};
 pub use counters::{Counters, Limit};
 pub use delivery::Way;
 pub use live::{LiveBody, LiveRefusal, LiveRequest, LiveSource, Opening};
-pub use server::{Options, Server, Wanted};
+pub use server::{Options, Players, Server, Wanted};

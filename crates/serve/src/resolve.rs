@@ -63,7 +63,12 @@ impl Server {
             Err(e) => return Response::error(e.status(), &e.to_string()).into(),
         };
         let route = route(&path);
-        let Some(origins) = route.and_then(Route::id).and_then(|id| self.origins(id)) else {
+        let id = route.and_then(Route::id);
+        if id.is_some_and(|id| !self.options().players.admit(id, client)) {
+            let why = "this stream may not be played from there";
+            return Response::error(Status::Forbidden, why).into();
+        }
+        let Some(origins) = id.and_then(|id| self.origins(id)) else {
             return self.resolve_route((request, client), route, hints);
         };
         let resolved = match is_from_elsewhere(request, &origins) {

@@ -62,6 +62,8 @@ pub struct Options {
     pub access_log: Option<AccessLog>,
     /// Told which stream a viewer asks for; whether it will come because of that.
     pub wanted: Wanted,
+    /// Who may play which stream.
+    pub players: Players,
     /// The sites that may play a stream, where not all may.
     pub origins: HashMap<StreamName, Arc<Origins>>,
 }
@@ -89,6 +91,30 @@ impl Wanted {
 impl fmt::Debug for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wanted")
+    }
+}
+
+type Admits = Box<dyn Fn(&str, IpAddr) -> bool + Send + Sync>;
+
+/// Who may play which stream, by the client's address. Everybody at first.
+#[derive(Default)]
+pub struct Players(OnceLock<Admits>);
+
+impl Players {
+    /// Asks `admits` from now on, for each request below a stream's name, on the worker that serves
+    /// it: it may not wait. A second one is not asked.
+    pub fn set(&self, admits: impl Fn(&str, IpAddr) -> bool + Send + Sync + 'static) {
+        let _ = self.0.set(Box::new(admits));
+    }
+
+    pub(crate) fn admit(&self, name: &str, client: IpAddr) -> bool {
+        self.0.get().is_none_or(|admits| admits(name, client))
+    }
+}
+
+impl fmt::Debug for Players {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Players")
     }
 }
 

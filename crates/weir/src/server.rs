@@ -14,6 +14,7 @@ use weir_api::{Api, hooks};
 use weir_auth::hook::{Call, Hooks};
 use weir_auth::policy::Input;
 use weir_auth::secrets::{DEMO_INPUT, Secrets};
+use weir_hub::fanout::FanoutConfig;
 use weir_live::{Handoff, Shared};
 use weir_media::StreamName;
 use weir_net::tls::{Acceptor, Identity};
@@ -88,23 +89,9 @@ impl Server {
             warn!("open: whoever reaches the RTMP port can publish under any name");
         }
         let api = listeners.api()?;
-        let hub = weir_hub::StreamConfig {
-            segment: settings.segment.0,
-            part: settings.part.0,
-            ..weir_hub::StreamConfig::default()
-        };
-        let fanout = weir_hub::fanout::FanoutConfig {
-            merge: settings.merge.0,
-        };
-        let shared = Shared::new(
-            library.clone(),
-            policy,
-            hooks,
-            hub,
-            fanout,
-            settings.grace.0,
-            cpus.len(),
-        );
+        let ((hub, fanout), grace) = (streams(settings), settings.grace.0);
+        let count = cpus.len();
+        let shared = Shared::new(library.clone(), policy, hooks, hub, fanout, grace, count);
         let _ = shared.0.remotes.set(remotes::remotes(settings)?);
         delivery.hear_viewers(&shared.0);
         let watched = shared.0.clone();
@@ -247,6 +234,17 @@ fn acceptor(settings: &Settings, at: Listen, alpn: &[&[u8]]) -> Result<Option<Ac
     Ok(Some(tls))
 }
 
+/// What the settings say of how streams are cut, and given to viewers as they come.
+fn streams(settings: &Settings) -> (weir_hub::StreamConfig, FanoutConfig) {
+    let hub = weir_hub::StreamConfig {
+        segment: settings.segment.0,
+        part: settings.part.0,
+        ..weir_hub::StreamConfig::default()
+    };
+    let merge = settings.merge.0;
+    (hub, FanoutConfig { merge })
+}
+
 /// What the settings say of HTTP delivery.
 fn http_options(settings: &Settings) -> Result<weir_serve::Options, String> {
     let path = &settings.access_log;
@@ -266,6 +264,7 @@ fn http_options(settings: &Settings) -> Result<weir_serve::Options, String> {
         requests_per_second: u32::try_from(settings.requests_per_second).unwrap_or(0),
         access_log,
         wanted: weir_serve::Wanted::default(),
+        players: weir_serve::Players::default(),
         origins: restricted.collect(),
     })
 }
@@ -340,13 +339,21 @@ impl Delivery {
         })
     }
 
-    /// Tells `shared` which streams viewers ask for.
+    /// Tells `shared` which streams viewers ask for, and asks it who may play.
     fn hear_viewers(&self, shared: &Arc<Shared>) {
-        let shared = Arc::downgrade(shared);
+        let weak = Arc::downgrade(shared);
         self.options.wanted.set(move |name| {
-            let shared = shared.upgrade();
+            let shared = weak.upgrade();
             shared.is_some_and(|shared| shared.ask_for(name))
         });
+        // Where all may play all, no request is held up by asking.
+        if shared.policy.load().restricts_players() {
+            let weak = Arc::downgrade(shared);
+            self.options.players.set(move |name, client| {
+                let shared = weak.upgrade();
+                shared.is_some_and(|s| s.policy.load().admits_player(name, client).is_ok())
+            });
+        }
     }
 
     /// Reads again what may have changed: certificates, and the access log's place.

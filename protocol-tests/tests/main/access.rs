@@ -1,12 +1,14 @@
 //! Signed URLs and the authorisation hook, with real encoders.
 
-use crate::support::{PUBLISH_WAIT, QUICK, cmaf_packets, copy_to, counts, publish, tag_counts};
+use crate::support::{
+    PUBLISH_WAIT, QUICK, cmaf_packets, copy_to, counts, live_to, publish, tag_counts,
+};
 use protocol_tests::hook::{Call, Receiver};
 use protocol_tests::process::{Process, run};
 use protocol_tests::rtmp::Publisher;
 use protocol_tests::server::{self, Weir};
 use protocol_tests::turn::heavy;
-use protocol_tests::{clips, eventually, flv, tools};
+use protocol_tests::{clips, eventually, flv, http, tools};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -172,4 +174,82 @@ fn a_dead_or_silent_hook_refuses() {
         weir.assert_healthy();
         weir.stop();
     }
+}
+
+/// Over RTMP and HTTP-FLV a player is asked for and told of; a rename and a refusal hold for it.
+#[test]
+fn the_hook_decides_who_plays() {
+    let _turn = heavy();
+    let receiver = Receiver::start(|call| match (call.call(), call.field("name")) {
+        ("play", Some("alias")) => "302 Found\r\nLocation: cam",
+        ("play", _) if call.field("token") != Some("right") => "403 Forbidden",
+        _ => "200 OK",
+    });
+    let url = receiver.url();
+    let (_dir, path) = config(&format!(
+        "open = true\n[hooks]\non_play = \"{url}\"\non_play_done = \"{url}\"\n"
+    ));
+    let weir = start(&path, &["--workers", "2"]);
+    let live = live_to(
+        tools::ffmpeg(),
+        &clips::BASELINE.flv(),
+        &weir.publish_url("cam"),
+    );
+    eventually(WAIT, "it is live", || {
+        (weir.metric("weir_frames_total") > Some(20.0)).then_some(())
+    });
+    let play = |url: &str| {
+        let mut ffmpeg = tools::ffmpeg();
+        ffmpeg.args(["-i", url, "-t", "1", "-c", "copy", "-f", "null", "-"]);
+        Process::spawn(&mut ffmpeg).finish(PUBLISH_WAIT)
+    };
+    let flv = |query: &str| weir.url(&format!("/cam/live.flv{query}"));
+    for url in [
+        weir.publish_url("cam?token=right"),
+        weir.publish_url("alias"),
+        flv("?token=right"),
+    ] {
+        let (status, log) = play(&url);
+        assert!(status.success(), "{url}: {log}");
+    }
+    for url in [weir.publish_url("cam?token=wrong"), flv("")] {
+        let (status, log) = play(&url);
+        assert!(!status.success(), "it thinks it played {url}:\n{log}");
+    }
+    eventually(WAIT, "three players are told of", || {
+        (receiver.count("play_done") == 3).then_some(())
+    });
+    assert_eq!(receiver.count("play"), 5, "{:#?}", receiver.calls());
+    drop(live);
+    weir.stop();
+    assert_eq!(receiver.count("play_done"), 3);
+}
+
+/// Networks hold for every protocol.
+#[test]
+fn players_from_elsewhere_are_refused() {
+    let _turn = heavy();
+    let (_dir, path) = config(
+        "open = true\n[access]\nplay_allow = \"10.0.0.0/8, ::1\"\n\
+         publish_deny = \"192.0.2.0/24\"\n",
+    );
+    let weir = start(&path, &[]);
+    let live = live_to(
+        tools::ffmpeg(),
+        &clips::BASELINE.flv(),
+        &weir.publish_url("cam"),
+    );
+    eventually(WAIT, "it is live", || {
+        (weir.metric("weir_segments_total") >= Some(1.0)).then_some(())
+    });
+    for path in ["/cam/manifest/video.m3u8", "/cam/live.flv"] {
+        assert_eq!(http::get(weir.http, path).status, 403, "{path}");
+    }
+    let mut rtmpdump = tools::program("rtmpdump");
+    rtmpdump.args(["-m", "10", "-B", "1", "-o", "/dev/null", "-r"]);
+    rtmpdump.arg(weir.publish_url("cam"));
+    let (status, log) = Process::spawn(&mut rtmpdump).finish(PUBLISH_WAIT);
+    assert!(!status.success(), "rtmpdump thinks it played:\n{log}");
+    drop(live);
+    weir.stop();
 }
