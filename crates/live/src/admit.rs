@@ -86,6 +86,12 @@ pub(crate) async fn publish(
     facts.kind = kind;
     if grant.by != GrantedBy::Open {
         facts.without_secrets();
+        // An encoder that puts the whole path into the application has the key there.
+        facts.client.app.clone_from(&target.app);
+        let url = facts.client.tc_url.trim_end_matches('/');
+        if let Some(before) = url.strip_suffix(&format!("/{}", target.key)) {
+            facts.client.tc_url = before.to_owned();
+        }
     }
     admit(shared, Wish::Publish, grant.name, facts).await
 }

@@ -23,6 +23,9 @@ const FIELDS: [&str; 11] = [
     "args",
 ];
 
+/// Arguments that hold a secret of ours.
+const SECRETS: [&str; 3] = ["key", "sig", "txSecret"];
+
 /// The body of a call as `application/x-www-form-urlencoded`.
 #[must_use]
 pub fn form(call: Call, facts: &Facts) -> String {
@@ -80,6 +83,12 @@ fn arguments(query: &str) -> Vec<(String, String)> {
         }
     }
     arguments
+}
+
+/// Whether an argument, still encoded, is one that opens an input.
+pub(super) fn is_secret(pair: &str) -> bool {
+    let name = decode(pair.split('=').next().unwrap_or_default());
+    SECRETS.contains(&name.as_str())
 }
 
 /// Percent-encoding taken off once; what is not encoded well stays as it is.

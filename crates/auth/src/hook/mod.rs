@@ -133,9 +133,12 @@ impl Facts {
         }
     }
 
-    /// Takes out the secrets that opened an input: they are nobody else's business.
+    /// Takes out the secrets that opened an input: they are nobody else's business. Other
+    /// arguments stay; those of the application and URL are in the query as well.
     pub fn without_secrets(&mut self) {
-        self.query.clear();
+        let pairs = self.query.split('&');
+        let kept = pairs.filter(|pair| !encode::is_secret(pair));
+        self.query = kept.collect::<Vec<_>>().join("&");
         for url in [&mut self.client.tc_url, &mut self.client.app] {
             if let Some(at) = url.find('?') {
                 url.truncate(at);
@@ -515,10 +518,11 @@ mod tests {
     #[test]
     fn secrets_that_we_checked_are_not_passed_on() {
         let mut facts = facts();
-        facts.query = "key=SECRET".into();
+        facts.query = "key=SECRET&k%65y=SECRET&user=me&txSecret=SECRET&sig=SECRET&a".into();
         facts.client.tc_url = "rtmp://h/live?key=SECRET".into();
         facts.without_secrets();
         assert!(!format!("{facts:?}").contains("SECRET"));
         assert_eq!(facts.client.tc_url, "rtmp://h/live");
+        assert_eq!(facts.query, "user=me&a");
     }
 }
