@@ -253,3 +253,41 @@ fn players_from_elsewhere_are_refused() {
     drop(live);
     weir.stop();
 }
+
+/// What opened an input is known to weir and the encoder, and to nobody else.
+#[test]
+fn keys_stay_out_of_calls() {
+    let _turn = heavy();
+    let made = run(server::bare().args(["config", "key"]), WAIT);
+    let words: Vec<&str> = made
+        .lines()
+        .filter_map(|l| l.split(' ').next_back())
+        .collect();
+    let [key, hash] = words[..] else {
+        panic!("{made}");
+    };
+    let receiver = Receiver::start(|_| "200 OK");
+    let (_dir, path) = config(&format!(
+        "[[input]]\nname = \"studio\"\nkey_hash = \"{hash}\"\n[hooks]\non_publish = \"{}\"\n",
+        receiver.url()
+    ));
+    let weir = start(&path, &[]);
+    let clip = clips::BASELINE.flv();
+    for path in [
+        format!("live/{key}"),
+        key.to_string(),
+        format!("live/studio?user=me&key={key}"),
+    ] {
+        let url = format!("rtmp://{}/{path}", weir.rtmp);
+        run(&mut copy_to(tools::ffmpeg(), &clip, &url), PUBLISH_WAIT);
+    }
+    let calls = receiver.calls();
+    assert_eq!(calls.len(), 3);
+    assert!(
+        calls.iter().all(|c| c.field("name") == Some("studio")),
+        "{calls:#?}"
+    );
+    assert_eq!(calls[2].field("user"), Some("me"));
+    assert!(!format!("{calls:?}").contains(key), "{calls:#?}");
+    weir.stop();
+}
