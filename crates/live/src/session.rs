@@ -30,6 +30,7 @@ use weir_media::Mono;
 use weir_net::stream::Received;
 use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, Detached, Stream};
+use weir_ring::Alarm;
 use weir_ring::net::TcpStream;
 use weir_rtmp::Metadata;
 use weir_rtmp::handshake::RANDOM_BYTES;
@@ -98,7 +99,9 @@ struct Session {
     /// Goes with `publishing`: its end tells the hook.
     permit: Option<Permit>,
     plays: Plays,
-    /// Room for what is sent of them.
+    /// The machine's deadline, and that of a send.
+    alarm: Alarm,
+    /// Room for what is sent of the plays.
     media: Vec<Bytes>,
     config_changes: Budget,
     gather: Gather,
@@ -183,6 +186,7 @@ impl Session {
             publishing: None,
             permit: None,
             plays: Plays::default(),
+            alarm: Alarm::default(),
             media: Vec::new(),
             config_changes: Budget::new(CONFIG_CHANGES_BURST, now),
             gather: Gather::new(now),
@@ -242,11 +246,14 @@ impl Session {
     async fn wait(&mut self, stream: &mut Stream, deadline: Option<Mono>) -> Woken {
         let wait = deadline.map_or(Duration::from_secs(3600), clock::until);
         let wait = self.gather.wait().map_or(wait, |gather| gather.min(wait));
+        let deadline = weir_ring::now() + wait;
         let Self {
-            publishing, plays, ..
+            publishing,
+            plays,
+            alarm,
+            ..
         } = self;
         let mut received = pin!(stream.recv());
-        let mut sleep = weir_ring::sleep(wait);
         poll_fn(|cx| {
             if let Poll::Ready(received) = received.as_mut().poll(cx) {
                 return Poll::Ready(Woken::Received(received));
@@ -259,7 +266,7 @@ impl Session {
             {
                 return Poll::Ready(Woken::Evicted);
             }
-            Pin::new(&mut sleep).poll(cx).map(|()| Woken::Deadline)
+            alarm.poll_at(cx, deadline).map(|()| Woken::Deadline)
         })
         .await
     }
@@ -435,7 +442,7 @@ impl Session {
     async fn forward(&mut self, stream: &mut Stream) -> Result<(), End> {
         let mut out = std::mem::take(&mut self.media);
         let over = self.plays.read(&mut out);
-        let sent = send_media(stream, &mut out).await;
+        let sent = send_media(stream, &mut out, &mut self.alarm).await;
         self.media = out;
         if let Err(end) = sent {
             let counters = &self.live.shared().counters;
@@ -672,12 +679,25 @@ enum Drained {
     Close,
 }
 
-async fn send_media(stream: &mut Stream, media: &mut Vec<Bytes>) -> Result<(), End> {
-    if media.is_empty() {
-        return Ok(());
-    }
-    let sent = stream.send_vectored(media.drain(..));
-    let sent = weir_ring::timeout(VIEWER_STALLED_WAIT, sent).await;
+async fn send_media(
+    stream: &mut Stream,
+    media: &mut Vec<Bytes>,
+    alarm: &mut Alarm,
+) -> Result<(), End> {
+    let deadline = weir_ring::now() + VIEWER_STALLED_WAIT;
+    let sent = match (stream, &mut media[..]) {
+        (_, []) => return Ok(()),
+        // What comes while a viewer keeps up: one buffer needs no list.
+        (Stream::Plain(stream), [bytes]) => {
+            let bytes = std::mem::take(bytes);
+            media.clear();
+            alarm.guard(deadline, stream.send(bytes)).await
+        }
+        (stream, _) => {
+            let sending = stream.send_vectored(media.drain(..));
+            alarm.guard(deadline, sending).await
+        }
+    };
     match sent {
         Ok(Ok(())) => Ok(()),
         Ok(Err(e)) => Err(End::Fault(Closed::Socket, e.to_string())),

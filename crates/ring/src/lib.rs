@@ -71,4 +71,4 @@ pub use probe::{Support, probe};
 pub use runtime::Runtime;
 pub use stats::{Stats, stats};
 pub use sync::{Notified, Notify, Permit, Permits};
-pub use time::{Elapsed, Sleep, now, sleep, sleep_until, timeout};
+pub use time::{Alarm, Elapsed, Sleep, now, sleep, sleep_until, timeout};

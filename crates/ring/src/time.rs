@@ -126,6 +126,56 @@ impl Drop for Sleep {
     }
 }
 
+/// A deadline that is moved on often: it costs a timer only when one strikes, not each time it is
+/// moved. For sends that have to make progress, and peers that have to say something.
+#[derive(Default)]
+pub struct Alarm {
+    sleep: Option<Sleep>,
+}
+
+impl Alarm {
+    /// Ready once `deadline` has passed. The deadline may differ from call to call; an earlier one
+    /// than before costs a new timer.
+    ///
+    /// # Panics
+    /// Outside of [`crate::Runtime::block_on`].
+    pub fn poll_at(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        loop {
+            if deadline <= now() {
+                return Poll::Ready(());
+            }
+            let sleep = self.sleep.take().filter(|sleep| sleep.deadline <= deadline);
+            let sleep = self
+                .sleep
+                .insert(sleep.unwrap_or_else(|| sleep_until(deadline)));
+            if Pin::new(sleep).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.sleep = None;
+        }
+    }
+
+    /// Gives `future` until `deadline`, then drops it.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when the time is over.
+    ///
+    /// # Panics
+    /// Outside of [`crate::Runtime::block_on`].
+    pub async fn guard<F: Future>(
+        &mut self,
+        deadline: Instant,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => self.poll_at(cx, deadline).map(|()| Err(Elapsed)),
+        })
+        .await
+    }
+}
+
 /// `from + duration`, or far in the future where that overflows.
 pub(crate) fn after(from: Instant, duration: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);

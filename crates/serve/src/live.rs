@@ -25,6 +25,7 @@ use weir_http::origin::{Cors, Origins};
 use weir_http::{Head, Parsed, Status, request};
 use weir_media::StreamName;
 use weir_net::{Stream, stream::Received};
+use weir_ring::Alarm;
 
 /// Whoever has live frames. One for each worker.
 pub trait LiveSource {
@@ -107,6 +108,7 @@ struct Answer {
     bytes: u64,
     /// Bytes that came behind the request.
     said: usize,
+    alarm: Alarm,
 }
 
 /// Serves a viewer to its end. `head` is its request's.
@@ -126,6 +128,7 @@ pub(crate) async fn serve(
         status: Status::Ok,
         bytes: 0,
         said: 0,
+        alarm: Alarm::default(),
     };
     if let Err(e) = answer.run(wanted).await {
         debug!("live viewer ends: {e}");
@@ -190,8 +193,21 @@ impl Answer {
         watching: Option<&Watching>,
     ) -> io::Result<()> {
         let bytes: usize = out.iter().map(Bytes::len).sum();
-        let sending = self.stream.send_vectored(out.drain(..));
-        match weir_ring::timeout(LIVE_STALLED_WAIT, sending).await {
+        let deadline = weir_ring::now() + LIVE_STALLED_WAIT;
+        let sent = match (&mut self.stream, &mut out[..]) {
+            (_, []) => return Ok(()),
+            // What comes while a viewer keeps up: one buffer needs no list.
+            (Stream::Plain(stream), [piece]) => {
+                let piece = std::mem::take(piece);
+                out.clear();
+                self.alarm.guard(deadline, stream.send(piece)).await
+            }
+            (stream, _) => {
+                let sending = stream.send_vectored(out.drain(..));
+                self.alarm.guard(deadline, sending).await
+            }
+        };
+        match sent {
             Ok(sent) => sent?,
             Err(_) => {
                 body.stalled();

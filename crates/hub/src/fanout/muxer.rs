@@ -254,7 +254,10 @@ impl Pictures {
                 if let Some(last) = self.last {
                     let gap = now.since(last).min(FANOUT_INTERVAL_MAX);
                     // A burst of frames that were late says little of the rhythm.
-                    self.interval = (self.interval * 7 + gap) / 8;
+                    self.interval = match self.interval.is_zero() {
+                        true => gap,
+                        false => (self.interval * 7 + gap) / 8,
+                    };
                 }
                 self.last = Some(now);
                 self.silent = 0;
