@@ -151,6 +151,14 @@ fn serve_slowly(data: &[u8]) {
                 Output::Event(server::Event::Publish { stream_id, .. }) => {
                     session.accept_publish(stream_id);
                 }
+                Output::Event(server::Event::Play { stream_id, .. }) => match random.below(4) {
+                    0 => session.refuse_play(stream_id, server::Refusal::Denied),
+                    1 => {}
+                    _ => session.accept_play(stream_id),
+                },
+                Output::Event(server::Event::Pause { stream_id, .. }) if random.below(2) == 0 => {
+                    session.end_play(stream_id);
+                }
                 _ => {}
             }
         }
