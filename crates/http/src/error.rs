@@ -61,6 +61,8 @@ pub enum Error {
     Network(&'static str),
     /// An allowed origin of the configuration is not one.
     Origin(&'static str),
+    /// A request does not open a `WebSocket` (RFC 6455 §4.2.1), or a frame is malformed (§5.2).
+    WebSocket(&'static str),
 }
 
 impl Error {
@@ -106,6 +108,7 @@ impl fmt::Display for Error {
             Self::Proxy(why) => write!(f, "PROXY header {why}"),
             Self::Network(why) => write!(f, "network {why}"),
             Self::Origin(why) => write!(f, "origin {why}"),
+            Self::WebSocket(why) => write!(f, "WebSocket: {why}"),
         }
     }
 }

@@ -8,8 +8,8 @@
 //! folded lines, two lengths, a length beside a transfer coding) is refused, because a
 //! shared cache or proxy in front of weir would otherwise be fooled by it.
 //!
-//! Not covered: HTTP/2, multipart ranges, `CONNECT`, upgrades; content codings are chosen
-//! here and made elsewhere.
+//! Not covered: HTTP/2, multipart ranges, `CONNECT`, upgrades other than to `WebSocket`; content
+//! codings are chosen here and made elsewhere.
 //!
 //! | looking for | module |
 //! |---|---|
@@ -23,6 +23,7 @@
 //! | which sites may play | [`origin`] |
 //! | reading an answer | [`client`] |
 //! | the client behind proxies | [`proxy`], [`forwarded`], [`network`] |
+//! | frames on a connection that was upgraded | [`websocket`] |
 //! | a line of the access log | [`log`] |
 //! | why a request was refused, and with which status | [`error`] |
 #![forbid(unsafe_code)]
@@ -46,6 +47,7 @@ pub mod request;
 pub mod response;
 pub mod status;
 pub mod target;
+pub mod websocket;
 
 pub use body::BodyLength;
 pub use date::HttpDate;

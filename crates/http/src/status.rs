@@ -37,6 +37,8 @@ macro_rules! statuses {
 }
 
 statuses! {
+    /// 101: what follows is not HTTP.
+    SwitchingProtocols = 101 "Switching Protocols";
     /// 200
     Ok = 200 "OK";
     /// 201

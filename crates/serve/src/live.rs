@@ -2,7 +2,8 @@
 //!
 //! This crate knows HTTP; who has the frames is joined to it by the program through
 //! [`LiveSource`]. An answer has no length and ends with its connection, in HTTP/1.1 too: every
-//! client takes that, and the bytes of a send are the same for all viewers. HTTP/2 has no such
+//! client takes that, and the bytes of a send are the same for all viewers. On a `WebSocket` what
+//! is sent at once is one binary message. HTTP/2 has no such
 //! answers here: its client is told to come back with HTTP/1.1.
 
 use crate::connection::Connection;
@@ -22,6 +23,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tracing::debug;
 use weir_http::origin::{Cors, Origins};
+use weir_http::websocket::{self, Heard, Listener};
 use weir_http::{Head, Parsed, Status, request};
 use weir_media::StreamName;
 use weir_net::{Stream, stream::Received};
@@ -45,6 +47,8 @@ pub struct LiveRequest {
     pub query: Option<String>,
     /// Who asks.
     pub client: IpAddr,
+    /// Whether it leaves as messages of a `WebSocket`.
+    pub websocket: bool,
 }
 
 /// The body of an answer, while its stream is live.
@@ -86,6 +90,8 @@ pub(crate) struct LiveWanted {
     pub(crate) id: String,
     pub(crate) query: Option<String>,
     pub(crate) is_head: bool,
+    /// `Sec-WebSocket-Accept`, if a `WebSocket` is opened.
+    pub(crate) accept: Option<String>,
     /// The sites that may play it, if not all may.
     pub(crate) origins: Option<Arc<Origins>>,
 }
@@ -108,6 +114,8 @@ struct Answer {
     bytes: u64,
     /// Bytes that came behind the request.
     said: usize,
+    /// Reads the peer's frames on a `WebSocket`.
+    websocket: Option<Listener>,
     alarm: Alarm,
 }
 
@@ -128,6 +136,7 @@ pub(crate) async fn serve(
         status: Status::Ok,
         bytes: 0,
         said: 0,
+        websocket: None,
         alarm: Alarm::default(),
     };
     if let Err(e) = answer.run(wanted).await {
@@ -147,7 +156,9 @@ impl Answer {
             id: wanted.id.clone(),
             query: wanted.query.clone(),
             client: self.client,
+            websocket: wanted.accept.is_some(),
         };
+        self.websocket = wanted.accept.as_ref().map(|_| Listener::default());
         let opening = source.open(request);
         let opened = weir_ring::select(opening, gone(&mut self.stream)).await;
         let mut body = match opened {
@@ -155,10 +166,12 @@ impl Answer {
             weir_ring::Either::Left(Err(refusal)) => return self.refuse(refusal).await,
             weir_ring::Either::Right(()) => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
-        let mut out = vec![self.head(&wanted)];
+        // At once: the first frame may be long in coming, after a publisher left.
+        self.stream.send_vectored([self.head(&wanted)]).await?;
         if wanted.is_head {
-            return self.stream.send_vectored(out).await;
+            return Ok(());
         }
+        let mut out = Vec::new();
         let name = StreamName::parse(&wanted.id).ok();
         let watching = name.map(|name| Watching::new(server.delivery(), &name));
         loop {
@@ -172,12 +185,39 @@ impl Answer {
                     }
                 }
                 Woken::Received(received) => match received? {
-                    // Nothing that a viewer says behind its request has a meaning.
-                    Some(bytes) if self.has_said(bytes.len()) => {}
+                    Some(bytes) if self.has_said(bytes.len()) => {
+                        if !self.hear(&bytes).await? {
+                            return Ok(());
+                        }
+                    }
                     _ => return Ok(()),
                 },
             }
         }
+    }
+
+    /// Takes what the peer says; false when it closes. Without a `WebSocket` it has no meaning.
+    async fn hear(&mut self, mut bytes: &[u8]) -> io::Result<bool> {
+        let Some(listener) = &mut self.websocket else {
+            return Ok(true);
+        };
+        let mut answers = Vec::new();
+        loop {
+            match listener.next_heard(&mut bytes) {
+                Ok(None) => break,
+                Ok(Some(Heard::Ping(pong))) => answers.push(Bytes::from(pong)),
+                Ok(Some(Heard::Close)) => {
+                    let close = [Bytes::from_static(&websocket::CLOSE)];
+                    self.stream.send_vectored(close).await?;
+                    return Ok(false);
+                }
+                Err(e) => return Err(io::Error::other(e)),
+            }
+        }
+        let sending = self.stream.send_vectored(answers);
+        let sent = weir_ring::timeout(LIVE_STALLED_WAIT, sending).await;
+        sent.map_err(|_| io::ErrorKind::TimedOut)??;
+        Ok(true)
     }
 
     /// Counts what the peer says behind its request; false if that is too much.
@@ -192,7 +232,14 @@ impl Answer {
         body: &mut dyn LiveBody,
         watching: Option<&Watching>,
     ) -> io::Result<()> {
-        let bytes: usize = out.iter().map(Bytes::len).sum();
+        let mut bytes: usize = out.iter().map(Bytes::len).sum();
+        if self.websocket.is_some() && bytes > 0 {
+            // What is sent at once is a message.
+            let (header, used) = websocket::binary_header(bytes);
+            let header = Bytes::copy_from_slice(header.get(..used).unwrap_or_default());
+            out.insert(0, header);
+            bytes += used;
+        }
         let deadline = weir_ring::now() + LIVE_STALLED_WAIT;
         let sent = match (&mut self.stream, &mut out[..]) {
             (_, []) => return Ok(()),
@@ -233,6 +280,15 @@ impl Answer {
             Some(origins) => origins.cors(origin),
             None => Cors::Any,
         };
+        if let Some(accept) = &wanted.accept {
+            let date = self.connection.server.date();
+            Head::start(&mut out, Status::SwitchingProtocols, &date)
+                .field("Upgrade", "websocket")
+                .field("Connection", "Upgrade")
+                .field("Sec-WebSocket-Accept", accept)
+                .end();
+            return out.freeze();
+        }
         Head::start(&mut out, Status::Ok, &self.connection.server.date())
             .content_type("video/x-flv")
             .cache_control("no-store")

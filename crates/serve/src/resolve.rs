@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use weir_http::encoding::Encoding;
 use weir_http::origin::Origins;
 use weir_http::target::{Path, Query};
-use weir_http::{Method, Request, Status};
+use weir_http::{Method, Request, Status, websocket};
 use weir_media::{StreamName, TrackId};
 use weir_net::Refused;
 use weir_store::{Body, Broadcast, BroadcastId, StreamEntry};
@@ -127,12 +127,7 @@ impl Server {
                 rendition,
             }) => self.media(id, broadcast, span, rendition, request).into(),
             Some(Route::Shared { key, object }) => self.shared(key, object, hints),
-            Some(Route::Live { id }) => Resolved::Live(LiveWanted {
-                id: id.to_owned(),
-                query: request.query.map(str::to_owned),
-                is_head: request.method == Method::Head,
-                origins: None,
-            }),
+            Some(Route::Live { id }) => live_frames(id, request),
             Some(Route::Watch { id }) => match StreamName::parse(id) {
                 Ok(name) => {
                     let page = Piece::Memory(page::watch(&name).into());
@@ -340,6 +335,24 @@ impl Server {
             }
         }
     }
+}
+
+/// Frames of a stream as they come, over HTTP or a `WebSocket`.
+fn live_frames(id: &str, request: &Request<'_>) -> Resolved {
+    let accept = match websocket::is_upgrade(request) {
+        true => match websocket::accept(request) {
+            Ok(accept) => Some(accept),
+            Err(e) => return Response::error(e.status(), &e.to_string()).into(),
+        },
+        false => None,
+    };
+    Resolved::Live(LiveWanted {
+        id: id.to_owned(),
+        query: request.query.map(str::to_owned),
+        is_head: request.method == Method::Head,
+        accept,
+        origins: None,
+    })
 }
 
 /// A page of another site asks, or a script of one, that may not.

@@ -13,7 +13,11 @@ impl LiveSource for LiveFlv {
         let live = self.0.clone();
         Box::pin(async move {
             let query = request.query.as_deref();
-            let viewer = live.play_flv(&request.id, query, request.client, Protocol::Flv);
+            let protocol = match request.websocket {
+                true => Protocol::WsFlv,
+                false => Protocol::Flv,
+            };
+            let viewer = live.play_flv(&request.id, query, request.client, protocol);
             match viewer.await {
                 Ok(viewer) => Ok(Box::new(Body(viewer)) as Box<dyn LiveBody>),
                 Err(PlayRefused::NotFound | PlayRefused::Name) => Err(LiveRefusal::NotFound),
