@@ -1,7 +1,7 @@
 //! A small RTMP client of our own: publishes exact bytes, and hears what the server answers.
 //! Deliberately independent of `weir-rtmp`.
 
-use crate::flv::Tag;
+use crate::flv::{self, Tag};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -302,6 +302,45 @@ impl Connection {
             Some(Amf::Number(id)) => Ok(*id as u32),
             other => Err(io::Error::other(format!("createStream gave {other:?}"))),
         }
+    }
+
+    /// Plays a stream of `live` on a new message stream, up to the server's consent; its number.
+    ///
+    /// # Errors
+    /// If the server refuses: the error's text is the code of its answer.
+    pub fn play(&mut self, key: &str) -> io::Result<u32> {
+        let stream = self.create_stream()?;
+        let [play, key] = ["play", key].map(Amf::text);
+        let values = [play, Amf::Number(0.0), Amf::Null, key, Amf::Number(-2000.0)];
+        self.command(stream, &values)?;
+        loop {
+            let (code, level) = self.status()?;
+            if level == "error" {
+                return Err(io::Error::other(code));
+            }
+            if code == "NetStream.Play.Start" {
+                return Ok(stream);
+            }
+        }
+    }
+
+    /// The next `count` audio and video messages, as tags without their time.
+    ///
+    /// # Errors
+    /// As [`Connection::receive`].
+    pub fn media(&mut self, count: usize) -> io::Result<Vec<Tag>> {
+        let mut tags = Vec::new();
+        while tags.len() < count {
+            let Message { kind, body } = self.receive()?;
+            if matches!(kind, flv::AUDIO | flv::VIDEO) {
+                tags.push(Tag {
+                    kind,
+                    timestamp: 0,
+                    body,
+                });
+            }
+        }
+        Ok(tags)
     }
 
     /// Waits for the `_result` of a transaction; its `_error` is an error with its code.

@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 
 const PAGE: &[u8] = include_bytes!("../browser/page.html");
 
+const FLV_PAGE: &[u8] = include_bytes!("../browser/flv.html");
+
 /// The site; it goes with this value.
 #[derive(Debug)]
 pub struct Site {
@@ -22,10 +24,11 @@ impl Site {
     /// Starts it on a free port.
     ///
     /// # Panics
-    /// If hls.js is not installed.
+    /// If hls.js and mpegts.js are not installed.
     pub fn start() -> Self {
-        let script = tools::node_modules().join("hls.js/dist/hls.min.js");
-        let script = std::fs::read(script).unwrap();
+        let script = |path| std::fs::read(tools::node_modules().join(path)).unwrap();
+        let hls = script("hls.js/dist/hls.min.js");
+        let mpegts = script("mpegts.js/dist/mpegts.js");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -35,7 +38,7 @@ impl Site {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
-                let _ = answer(socket, &script);
+                let _ = answer(socket, &hls, &mpegts);
             }
         };
         Self {
@@ -54,6 +57,11 @@ impl Site {
             .replace('&', "%26");
         format!("http://{}/?src={source}", self.addr)
     }
+
+    /// The page that plays the live FLV at `source`, a URL without a query, by mpegts.js.
+    pub fn flv_page(&self, source: &str) -> String {
+        format!("http://{}/flv?src={source}", self.addr)
+    }
 }
 
 impl Drop for Site {
@@ -67,7 +75,7 @@ impl Drop for Site {
     }
 }
 
-fn answer(mut socket: TcpStream, script: &[u8]) -> std::io::Result<()> {
+fn answer(mut socket: TcpStream, hls: &[u8], mpegts: &[u8]) -> std::io::Result<()> {
     socket.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
     let mut lines = BufReader::new(socket.try_clone()?).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
@@ -79,7 +87,9 @@ fn answer(mut socket: TcpStream, script: &[u8]) -> std::io::Result<()> {
     let path = first.split(' ').nth(1).unwrap_or_default();
     let (status, media_type, body) = match path.split('?').next().unwrap_or_default() {
         "/" => ("200 OK", "text/html; charset=utf-8", PAGE),
-        "/hls.js" => ("200 OK", "text/javascript", script),
+        "/flv" => ("200 OK", "text/html; charset=utf-8", FLV_PAGE),
+        "/hls.js" => ("200 OK", "text/javascript", hls),
+        "/mpegts.js" => ("200 OK", "text/javascript", mpegts),
         _ => ("404 Not Found", "text/plain", &b""[..]),
     };
     let len = body.len();

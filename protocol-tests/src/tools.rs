@@ -106,13 +106,19 @@ pub fn python() -> Command {
     Command::new(python)
 }
 
-/// `node_modules` with hls.js, playwright-core and node-media-server.
+/// `node_modules` with hls.js, mpegts.js, playwright-core and node-media-server.
 ///
 /// # Panics
 /// If it is not there.
 pub fn node_modules() -> PathBuf {
     let modules = tools_dir().join("node/node_modules");
-    for package in ["hls.js", "playwright-core", "node-media-server"] {
+    let packages = [
+        "hls.js",
+        "mpegts.js",
+        "playwright-core",
+        "node-media-server",
+    ];
+    for package in packages {
         if !modules.join(package).exists() {
             missing::<()>(package);
         }

@@ -14,6 +14,8 @@ mod delivery;
 mod harness;
 #[path = "main/health.rs"]
 mod health;
+#[path = "main/live.rs"]
+mod live;
 #[path = "main/media.rs"]
 mod media;
 #[path = "main/playback.rs"]

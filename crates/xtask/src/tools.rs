@@ -6,9 +6,10 @@ use std::process::Command;
 
 /// ffmpeg 9 as a static binary.
 const PYTHON_PACKAGE: &str = "imageio-ffmpeg==0.8.1";
-/// hls.js plays in Chromium, driven by Playwright; node-media-server is a source and a target.
-const NODE_PACKAGES: [&str; 3] = [
+/// hls.js and mpegts.js play in Chromium, driven by Playwright; node-media-server is a source and a target.
+const NODE_PACKAGES: [&str; 4] = [
     "hls.js@1.7.4",
+    "mpegts.js@1.8.2",
     "playwright-core@1.65.1",
     "node-media-server@4.4.3",
 ];

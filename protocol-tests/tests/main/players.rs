@@ -35,7 +35,7 @@ fn show() -> Show {
     }
 }
 
-fn chromium(mode: &str, url: &str) -> Process {
+pub fn chromium(mode: &str, url: &str) -> Process {
     let mut node = tools::program("node");
     node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/browser/play.mjs"));
     Process::spawn_group(node.arg(tools::node_modules()).args([mode, url, "3"]))
@@ -49,7 +49,7 @@ fn event(log: &str, name: &str) -> Option<Value> {
     events.into_iter().find(|e| e["event"] == name)
 }
 
-fn assert_played(log: &str) {
+pub fn assert_played(log: &str) {
     let played = event(log, "played").unwrap_or_else(|| panic!("it did not play:\n{log}"));
     assert!(played["time"].as_f64().unwrap() > 3.0, "{log}");
     assert_eq!(played["width"], 1280, "{log}");
@@ -133,7 +133,7 @@ fn vlc_plays() {
 }
 
 /// VLC refuses to run as root.
-fn vlc(url: &str) -> Command {
+pub fn vlc(url: &str) -> Command {
     let home = std::env::temp_dir();
     let mut vlc = if tools::is_root() {
         let mut runuser = tools::program("runuser");
