@@ -8,6 +8,8 @@ mod access;
 mod bad_input;
 #[path = "main/broadcast.rs"]
 mod broadcast;
+#[path = "main/codecs.rs"]
+mod codecs;
 #[path = "main/delivery.rs"]
 mod delivery;
 #[path = "main/harness.rs"]

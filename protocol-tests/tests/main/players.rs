@@ -42,7 +42,7 @@ pub fn chromium(mode: &str, url: &str) -> Process {
 }
 
 /// The event of this name among what the driver printed.
-fn event(log: &str, name: &str) -> Option<Value> {
+pub fn event(log: &str, name: &str) -> Option<Value> {
     let events = log
         .lines()
         .filter_map(|l| serde_json::from_str::<Value>(l).ok());
