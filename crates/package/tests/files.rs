@@ -113,12 +113,12 @@ fn a_flv_file_that_is_cut_or_broken_keeps_what_was_read() {
 #[test]
 fn codecs_that_weir_does_not_take_are_named() {
     let mut bytes = weir_rtmp::flv::file_header(true, true).to_vec();
-    // AV1 by Enhanced RTMP: sequence start, keyframe, inter frame. Then MP3.
+    // VVC by Enhanced RTMP: sequence start, keyframe, inter frame. Then Speex.
     for (kind, ms, body) in [
-        (9, 0, &b"\x90av01cfg"[..]),
-        (9, 0, b"\x91av01key"),
-        (9, 40, b"\xa1av01inter"),
-        (8, 0, b"\x2fmp3"),
+        (9, 0, &b"\x90vvc1cfg"[..]),
+        (9, 0, b"\x91vvc1key"),
+        (9, 40, b"\xa1vvc1inter"),
+        (8, 0, b"\xb2speex"),
     ] {
         let size = u8::try_from(body.len()).unwrap();
         bytes.extend([kind, 0, 0, size, 0, 0, ms, 0, 0, 0, 0]);
@@ -131,7 +131,7 @@ fn codecs_that_weir_does_not_take_are_named() {
         .iter()
         .map(|t| (t.codec.as_str(), t.frames, t.key_frames))
         .collect();
-    assert_eq!(seen, [("av01", 2, 1), ("FLV codec 2", 1, 1)]);
+    assert_eq!(seen, [("vvc1", 2, 1), ("FLV codec 11", 1, 1)]);
 }
 
 #[test]

@@ -75,7 +75,11 @@ pub(crate) fn read(b: &BoxBody) -> Result<Description, Error> {
         let config = match &child.four_cc.0 {
             b"avcC" => AvcConfig::parse(record()).map(CodecConfig::H264),
             b"hvcC" => HevcConfig::parse(record()).map(CodecConfig::Hevc),
-            b"av1C" => Av1Config::parse(record()).map(CodecConfig::Av1),
+            // Without its sequence header the configuration is in the samples only.
+            b"av1C" => match Av1Config::parse(record()) {
+                Err(weir_media::Error::NoSps) => continue,
+                config => config.map(CodecConfig::Av1),
+            },
             b"vpcC" => {
                 let config = Vp9Config::parse(&record(), width.into(), height.into());
                 config.map(CodecConfig::Vp9)

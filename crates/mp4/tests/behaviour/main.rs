@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod build;
+mod codecs;
 mod fragmented;
 mod media;
 mod progressive;

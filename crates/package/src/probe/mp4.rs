@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use weir_media::avc::inspect;
-use weir_media::codec::CodecConfig;
+
+use weir_media::{CodecConfig, av1, avc, hevc, vp9};
 use weir_mp4::limits::TOP_LEVEL_BOXES_MAX;
 use weir_mp4::{Description, FileSample, FourCc, Movie, Output, Reader};
 
@@ -176,14 +176,8 @@ fn track(
             let place = meter.place();
             meter.faults.add(FaultKind::OutOfFile, || place.to_string());
         }
-        if let Some(length_size) = nal_length_size(track, &sample) {
-            look_inside(
-                &sample,
-                length_size,
-                source,
-                (&mut meter, budget),
-                &mut buffer,
-            )?;
+        if let Some(config) = readable(track, &sample) {
+            look_inside(&sample, config, source, (&mut meter, budget), &mut buffer)?;
         }
         meter.push(unit);
     }
@@ -254,20 +248,56 @@ fn description_details(description: &Description) -> Option<Details> {
     }
 }
 
-/// Bytes of a NAL length where a sample is H.264 in the clear.
-fn nal_length_size(track: &weir_mp4::Track, sample: &FileSample) -> Option<u8> {
+/// Configuration of a sample that can be looked into: of a video codec, in the clear.
+fn readable<'a>(track: &'a weir_mp4::Track, sample: &FileSample) -> Option<&'a CodecConfig> {
     let index = usize::try_from(sample.description_index).ok()?;
     let description = track.descriptions.get(index.checked_sub(1)?)?;
     match (&description.config, description.protection) {
-        (Some(Ok(CodecConfig::H264(avc))), None) => Some(avc.nal_length_size),
+        (Some(Ok(config)), None) if config.picture().is_some() => Some(config),
         _ => None,
     }
 }
 
-/// Reads a sample and looks at its NAL units.
+/// What a sample holds.
+struct Seen {
+    picture: bool,
+    random_access: bool,
+}
+
+fn look(config: &CodecConfig, sample: &[u8]) -> Result<Seen, weir_media::Error> {
+    Ok(match config {
+        CodecConfig::H264(c) => {
+            let unit = avc::inspect(sample, c.nal_length_size)?;
+            Seen {
+                picture: unit.slices,
+                random_access: unit.idr || unit.recovery_point,
+            }
+        }
+        CodecConfig::Hevc(c) => {
+            let unit = hevc::inspect(sample, c.nal_length_size)?;
+            Seen {
+                picture: unit.slices,
+                random_access: unit.random_access || unit.recovery_point,
+            }
+        }
+        CodecConfig::Av1(c) => {
+            let unit = av1::inspect(sample, Some(&c.info))?;
+            Seen {
+                picture: unit.frames,
+                random_access: unit.key,
+            }
+        }
+        _ => Seen {
+            picture: true,
+            random_access: vp9::key_frame(sample)?.is_some(),
+        },
+    })
+}
+
+/// Reads a sample and looks at what it holds.
 fn look_inside(
     sample: &FileSample,
-    length_size: u8,
+    config: &CodecConfig,
     source: &(impl Source + ?Sized),
     (meter, budget): (&mut Meter, &mut u64),
     buffer: &mut Vec<u8>,
@@ -289,14 +319,14 @@ fn look_inside(
     *budget = left;
     buffer.resize(sample.size as usize, 0);
     source.read_at(buffer, offset)?;
-    match inspect(buffer, length_size) {
+    match look(config, buffer) {
         Err(error) => meter
             .faults
             .add(FaultKind::MalformedFrame, || format!("{place}: {error}")),
-        Ok(unit) if !unit.slices => meter
+        Ok(seen) if !seen.picture => meter
             .faults
             .add(FaultKind::MalformedFrame, || format!("{place}: no picture")),
-        Ok(unit) if sample.sync && !unit.idr && !unit.recovery_point => {
+        Ok(seen) if sample.sync && !seen.random_access => {
             meter.faults.add(FaultKind::FalseKey, || place.to_string());
         }
         Ok(_) => {}

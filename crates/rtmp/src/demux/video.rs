@@ -164,6 +164,10 @@ impl VideoTrack {
 
     fn sequence_start(&mut self, packet: Packet) -> Result<Demuxed, TrackFaultReason> {
         let record = packet.data;
+        // ffmpeg announces a codec like that whose encoder has yet to say more.
+        if record.is_empty() && !packet.is_legacy {
+            return Ok(Demuxed::default());
+        }
         let (config, length_size) = match packet.codec {
             Codec::Nal(coding) => match coding.parse(&record) {
                 Ok(parsed) => parsed,
