@@ -100,8 +100,9 @@ impl Scene {
                 self.stream.handle_announced(said, self.now());
             }
             3 => {
-                let config = config(input.byte());
-                let track = TrackId::source(config.kind());
+                let which = input.byte();
+                let config = config(which);
+                let track = TrackId::numbered(config.kind(), which >> 5 & 3);
                 self.stream.handle_config(track, config, self.now());
             }
             4 => self.pass(u64::from(input.short()) * 1000),
@@ -127,6 +128,8 @@ impl Scene {
             _ => (TrackKind::Audio, 48),
         };
         let key = code & 2 != 0;
+        // A quarter of the frames is of further tracks.
+        let number = if code >= 0xc0 { code >> 3 & 3 } else { 0 };
         let dts = self.sent_ms.saturating_mul(scale);
         let offset = i64::from(code >> 3) * 1000 - 2000;
         let payload: &'static [u8] = match (kind, code & 4 != 0 && step & 0x80 != 0) {
@@ -136,7 +139,7 @@ impl Scene {
             _ => &[0, 0, 0, 2, 0x41, 0x9a],
         };
         let frame = Frame {
-            track: TrackId::source(kind),
+            track: TrackId::numbered(kind, number),
             kind,
             dts,
             pts: dts.saturating_add(offset),

@@ -37,6 +37,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("access_unit", codec::access_unit),
     ("codec_config", codec::config),
+    ("codec_record", codec::record),
     ("flv", flv::file),
     ("hls_playlist", playlist::read),
     ("http_body", http::body),
