@@ -1,6 +1,6 @@
 //! Connections to other servers.
 
-use crate::limits::{ADDRESSES_TRIED_MAX, CONNECT_WAIT, DIAL_WAIT};
+use crate::limits::{ADDRESSES_TRIED_MAX, CONNECT_WAIT, DIAL_WAIT, UNSENT_BYTES_MAX};
 use crate::reach::Reach;
 use crate::resolve::Names;
 use crate::stream::Stream;
@@ -34,6 +34,7 @@ impl Dialer {
         let dial = async {
             let stream = self.connect(host, port).await?;
             let _ = stream.set_nodelay(true);
+            let _ = stream.set_unsent_max(UNSENT_BYTES_MAX);
             match tls {
                 None => Ok(stream.into()),
                 Some(tls) => Ok(tls.connect(stream, host).await?.into()),

@@ -110,3 +110,8 @@ pub const CONNECT_WAIT: Duration = Duration::from_secs(4);
 
 /// How long a connection to another server may take in all: lookup, connect and TLS.
 pub const DIAL_WAIT: Duration = Duration::from_secs(15);
+
+/// Bytes that the kernel takes for a server beyond what TCP may send now. Without a bound it takes
+/// up to 4 MiB (`net.ipv4.tcp_wmem`), which at 2 Mbit/s are 16 s in which nobody knows that the server
+/// is too slow.
+pub const UNSENT_BYTES_MAX: u32 = 256 * 1024;

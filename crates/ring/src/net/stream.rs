@@ -268,6 +268,15 @@ impl TcpStream {
         self.with_socket(|socket| socket.set_send_buffer_size(size))
     }
 
+    /// Bounds what the kernel takes beyond what TCP may send now (`TCP_NOTSENT_LOWAT`), in bytes:
+    /// a slow reader is felt soon, and a fast one keeps its bandwidth-delay product.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_unsent_max(&self, bytes: u32) -> io::Result<()> {
+        self.with_socket(|socket| socket.set_tcp_notsent_lowat(bytes))
+    }
+
     /// The peer's address.
     ///
     /// # Errors
