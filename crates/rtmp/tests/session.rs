@@ -466,3 +466,18 @@ fn a_client_is_sent_elsewhere() {
         assert!(!closed, "the server goes on meanwhile");
     }
 }
+
+#[test]
+fn a_client_is_asked_to_reconnect_if_it_would() {
+    let (mut c, mut s) = (client(Mode::Publish, 4096), server());
+    assert!(!s.request_reconnect(), "before it has connected");
+    run(&mut c, &mut s, &mut Seeded(9));
+    assert!(s.request_reconnect());
+    let (told, _) = run(&mut c, &mut s, &mut Seeded(9));
+    assert_eq!(told, [ClientEvent::ReconnectRequested { tc_url: None }]);
+    assert!(c.is_publishing() && !s.is_closing(), "both go on");
+    // As all do that do not know of it.
+    let (mut s, _) = publishing();
+    assert!(!s.request_reconnect());
+    assert!(drain_server(&mut s).bytes.is_empty());
+}

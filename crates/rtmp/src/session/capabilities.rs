@@ -85,13 +85,22 @@ fn is_listed(connect: &Value, four_cc: &str) -> bool {
 
 /// What we say of ourselves in the answer to `connect`.
 pub(super) fn own() -> Properties {
+    properties(CAN_FORWARD, MULTITRACK | MOD_EX | NANO_OFFSET)
+}
+
+/// What we say of ourselves in `connect`: what we play we take apart, and pass on.
+pub(super) fn own_as_client() -> Properties {
+    let caps_ex = RECONNECT | MULTITRACK | MOD_EX | NANO_OFFSET;
+    properties(CAN_DECODE | CAN_FORWARD, caps_ex)
+}
+
+fn properties(flags: u32, caps_ex: u32) -> Properties {
     let map = |codecs: &[&str]| {
-        let flags = Value::Number(CAN_FORWARD.into());
+        let flags = Value::Number(flags.into());
         let codecs = codecs.iter().map(|c| ((*c).to_owned(), flags.clone()));
         Value::Object(codecs.collect())
     };
     let list = codecs().map(|(_, four_cc)| Value::from(four_cc)).collect();
-    let caps_ex = MULTITRACK | MOD_EX | NANO_OFFSET;
     vec![
         ("videoFourCcInfoMap".to_owned(), map(&VIDEO)),
         ("audioFourCcInfoMap".to_owned(), map(&AUDIO)),

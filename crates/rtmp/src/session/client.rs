@@ -273,7 +273,26 @@ impl ClientSession {
         }
     }
 
+    /// Sends a message that is muxed already, its time counted from `base`; what was a little
+    /// earlier has the time 0. Scripts are not sent: see [`ClientSession::send_metadata`].
+    /// Nothing is sent unless [`ClientSession::is_publishing`].
+    pub fn send_body(&mut self, body: &Body, base: u32) {
+        let timestamp = body.timestamp.wrapping_sub(base);
+        // More than half of what 32 bits count is a time before the base.
+        let timestamp = match timestamp > u32::MAX / 2 {
+            true => 0,
+            false => timestamp,
+        };
+        if body.kind != TagKind::Script {
+            self.send_at(body, timestamp);
+        }
+    }
+
     fn send(&mut self, body: &Body) {
+        self.send_at(body, body.timestamp);
+    }
+
+    fn send_at(&mut self, body: &Body, timestamp: u32) {
         if !self.is_publishing() {
             return;
         }
@@ -281,7 +300,7 @@ impl ClientSession {
             TagKind::Audio => csid::AUDIO,
             _ => csid::VIDEO,
         };
-        let header = self.header(csid, body.kind.type_id(), body.timestamp);
+        let header = self.header(csid, body.kind.type_id(), timestamp);
         self.link.write(header, body.head(), &body.data);
     }
 

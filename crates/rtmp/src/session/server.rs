@@ -361,6 +361,16 @@ impl ServerSession {
         self.link.received
     }
 
+    /// Asks the client to connect again before long, and serves it meanwhile (Enhanced RTMP v2,
+    /// "Reconnect Request"). False if it has not said that it would: then it is not asked.
+    pub fn request_reconnect(&mut self) -> bool {
+        let asks = self.capabilities.reconnects() && self.phase == Phase::Open;
+        if asks {
+            self.reconnect_requested();
+        }
+        asks
+    }
+
     /// Lets the client publish. Nothing happens unless the request is waiting.
     pub fn accept_publish(&mut self, stream_id: u32) {
         if let Some(p) = &mut self.publishing

@@ -5,6 +5,7 @@ use crate::amf::Value;
 use crate::error::Fault;
 use crate::limits::{ACK_WINDOW_DEFAULT, IDLE_TIMEOUT};
 use crate::message::{Command, Message, UserControl};
+use crate::session::capabilities;
 use crate::session::timer::Timer;
 use weir_media::Mono;
 
@@ -22,9 +23,6 @@ mod transaction {
 /// How long the server may buffer for a player, in milliseconds.
 const BUFFER_LENGTH_MS: u32 = 1000;
 
-/// `capsEx`: we handle a reconnect request.
-const CAPS_EX_RECONNECT: f64 = 1.0;
-
 /// The status code of a reconnect request.
 const RECONNECT_REQUEST: &str = "NetConnection.Connect.ReconnectRequest";
 
@@ -36,13 +34,14 @@ impl ClientSession {
         self.link.set_chunk_size(self.config.chunk_size);
         self.link.window_ack_size(ACK_WINDOW_DEFAULT);
         let text = |name: &str, value: &str| (name.to_owned(), Value::from(value));
-        let object = Value::Object(vec![
+        let mut object = vec![
             text("app", &self.config.app),
             text("type", "nonprivate"),
             text("flashVer", "FMLE/3.0 (compatible; weir)"),
             text("tcUrl", &self.config.tc_url),
-            ("capsEx".to_owned(), Value::Number(CAPS_EX_RECONNECT)),
-        ]);
+        ];
+        object.extend(capabilities::own_as_client());
+        let object = Value::Object(object);
         let command = Command::new("connect", transaction::CONNECT, object, vec![]);
         self.link.command(0, &command);
         self.phase = Phase::Connecting;

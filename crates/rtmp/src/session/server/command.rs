@@ -96,6 +96,12 @@ impl ServerSession {
         self.connected = Some((app, tc_url));
     }
 
+    pub(super) fn reconnect_requested(&mut self) {
+        let description = "The server is about to stop.";
+        let code = "NetConnection.Connect.ReconnectRequest";
+        self.on_status(0, status("status", code, description));
+    }
+
     fn create_stream(&mut self, command: &Command) {
         if self.streams.len() >= MESSAGE_STREAMS_MAX {
             return self.call_failed(command);
