@@ -24,7 +24,9 @@ pub fn bridge(to: SocketAddr) -> SocketAddr {
 
 fn pass(stream: &TcpStream, to: SocketAddr) {
     let mut openssl: Command = tools::program("openssl");
-    openssl.args(["s_client", "-quiet", "-verify_quiet", "-no_ign_eof"]);
+    openssl.args(["s_client", "-quiet", "-verify_quiet"]);
+    // A line that begins with Q would end it.
+    openssl.args(["-no_ign_eof", "-nocommands"]);
     openssl.arg("-connect").arg(to.to_string());
     openssl.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = openssl.stderr(Stdio::null()).spawn().unwrap();

@@ -2,11 +2,11 @@
 //! else.
 
 use crate::support::{
-    Bystander, PUBLISH_WAIT, QUICK, certificate, cmaf_packets, counts, publish_at, tag_counts,
+    Bystander, PUBLISH_WAIT, QUICK, certificate, cmaf_packets, counts, tag_counts,
 };
 use protocol_tests::bridge::bridge;
 use protocol_tests::process::run;
-use protocol_tests::rtmp::Connection;
+use protocol_tests::rtmp::{Connection, Publisher};
 use protocol_tests::server::Weir;
 use protocol_tests::turn::heavy;
 use protocol_tests::{clips, eventually, flv, tools};
@@ -84,7 +84,16 @@ fn the_obs_sequence_publishes_under_tls_and_moves() {
     // Which worker accepts is the kernel's choice: half of them move.
     let moved = (0..40).find(|i| {
         let name = format!("show{i}");
-        publish_at(through, &name, &tags);
+        let frames = weir.metric("weir_frames_total").unwrap();
+        let mut publisher = Publisher::start(through, &name).unwrap();
+        publisher.send_all(&tags).unwrap();
+        // Whoever closes with answers unread resets, and what is under way is lost.
+        eventually(WAIT, "all has arrived", || {
+            let (video, audio) = tag_counts(&tags);
+            let all = frames + (video + audio) as f64;
+            (weir.metric("weir_frames_total") == Some(all)).then_some(())
+        });
+        publisher.finish();
         assert_eq!(counts(&cmaf_packets(&weir, &name)), tag_counts(&tags));
         weir.metric("weir_sessions_moved_total").unwrap() > 0.0
     });

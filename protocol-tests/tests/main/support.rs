@@ -7,7 +7,6 @@ use protocol_tests::process::{Process, run};
 use protocol_tests::rtmp::Publisher;
 use protocol_tests::server::Weir;
 use protocol_tests::tools;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -35,12 +34,7 @@ pub fn live_to(mut ffmpeg: Command, clip: &Path, url: &str) -> Process {
 
 /// Publishes tags at full speed and leaves in order.
 pub fn publish(weir: &Weir, name: &str, tags: &[Tag]) {
-    publish_at(weir.rtmp, name, tags);
-}
-
-/// The same to any address.
-pub fn publish_at(server: SocketAddr, name: &str, tags: &[Tag]) {
-    let mut publisher = Publisher::start(server, name).unwrap();
+    let mut publisher = Publisher::start(weir.rtmp, name).unwrap();
     publisher.send_all(tags).unwrap();
     publisher.finish();
 }
