@@ -177,11 +177,8 @@ fn mp3_header(mp3: &Mp3Config) -> Option<u8> {
 pub fn sequence_header(track: TrackId, config: &CodecConfig, timestamp: u32) -> Option<Body> {
     let data = match config {
         CodecConfig::Opus(c) => c.identification_header(),
-        CodecConfig::Flac(c) => {
-            let mut data = BytesMut::from(&b"fLaC"[..]);
-            data.put_slice(c.record());
-            data.freeze()
-        }
+        // Bare, since ffmpeg 9 cannot read it behind `fLaC`.
+        CodecConfig::Flac(c) => c.streaminfo(),
         CodecConfig::Ac3(_) | CodecConfig::Eac3(_) | CodecConfig::Mp3(_) => return None,
         other => other.record().clone(),
     };
