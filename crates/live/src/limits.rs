@@ -15,8 +15,9 @@ pub const HANDOFFS_QUEUED_MAX: usize = 256;
 pub const HANDOFF_HOPS_MAX: u8 = 3;
 
 /// Configuration changes that a publisher may make: one a second on average, with a burst
-/// for encoders that send several at a switch (`protocols.md` §18).
-pub const CONFIG_CHANGES_BURST: u32 = 8;
+/// for encoders that send several at a switch (`protocols.md` §18): each of 16 tracks its
+/// record, and its colour behind it.
+pub const CONFIG_CHANGES_BURST: u32 = 32;
 
 /// How long the start waits for a worker to take the next unsealed stream.
 pub const RESUME_WAIT: Duration = Duration::from_secs(10);
