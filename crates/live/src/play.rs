@@ -7,11 +7,12 @@ use crate::reasons::{Protocol, ViewerClosed};
 use bytes::{Bytes, BytesMut};
 use std::task::{Context, Poll};
 use weir_http::target::Query;
-use weir_hub::fanout::{Format, MESSAGE_STREAM, Part, Read, Start};
-use weir_media::{StreamName, TrackKind};
+use weir_hub::fanout::{Format, MESSAGE_STREAM, Part, Read, Setup, Start};
+use weir_media::{CodecConfig, StreamName, TrackKind};
 use weir_rtmp::flv::TagKind;
 use weir_rtmp::limits::CHUNK_SIZE_PLAY;
 use weir_rtmp::mux::Body;
+use weir_rtmp::session::Capabilities;
 
 /// Where a player wants to begin: `start=live` in the query is the least delay.
 pub(crate) fn start(query: Option<&str>) -> Start {
@@ -32,6 +33,8 @@ struct Play {
     /// Goes with the play: its end tells the hook.
     admitted: Admitted,
     subscription: Subscription,
+    /// What the player says that it takes.
+    capabilities: Capabilities,
     view: View,
     viewer: Viewer,
 }
@@ -62,12 +65,14 @@ impl Plays {
         stream_id: u32,
         admitted: Admitted,
         subscription: Subscription,
+        capabilities: Capabilities,
         counters: &Counters,
     ) {
         self.remove(stream_id);
         self.all.push(Play {
             admitted,
             subscription,
+            capabilities,
             view: View {
                 stream_id,
                 audio: true,
@@ -142,16 +147,38 @@ impl Play {
     fn read(&mut self, out: &mut Vec<Bytes>) -> Option<ViewerClosed> {
         let view = self.view;
         let before = out.len();
-        let read = self.subscription.read(|part| view.take(part, out));
+        let (capabilities, mut taken) = (self.capabilities, true);
+        let read = self.subscription.read(|part| {
+            if let Part::Setup(piece) = part {
+                taken = takes(capabilities, piece.setup());
+            }
+            if taken {
+                view.take(part, out);
+            }
+        });
         self.viewer.skipped(self.subscription.take_skips());
         let bytes = out.get(before..).unwrap_or_default();
         self.viewer.sent(bytes.iter().map(Bytes::len).sum());
         match read {
+            _ if !taken => Some(ViewerClosed::Codec),
             Read::TooSlow => Some(ViewerClosed::Slow),
             Read::Nothing if self.subscription.is_over() => Some(ViewerClosed::Ended),
             _ => None,
         }
     }
+}
+
+/// Whether a player can take these tracks: any takes what FLV had from the beginning, the rest is
+/// for those that say so (Enhanced RTMP).
+fn takes(capabilities: Capabilities, setup: &Setup) -> bool {
+    let takes = |config: &CodecConfig| match config {
+        CodecConfig::H264(_) | CodecConfig::Aac(_) | CodecConfig::Mp3(_) => true,
+        other => capabilities.decodes(other.four_cc()),
+    };
+    [setup.video(), setup.audio()]
+        .into_iter()
+        .flatten()
+        .all(takes)
 }
 
 impl View {

@@ -427,7 +427,9 @@ impl Session {
                 debug!(connection, %peer, stream = %name, "playing");
                 self.machine.accept_play(stream_id);
                 let counters = &self.live.shared().counters;
-                self.plays.add(stream_id, admitted, subscription, counters);
+                let capabilities = self.machine.capabilities();
+                self.plays
+                    .add(stream_id, admitted, subscription, capabilities, counters);
             }
             None => {
                 let counters = &self.live.shared().counters;
@@ -466,6 +468,10 @@ impl Session {
             if why == ViewerClosed::Slow {
                 let why = format!("too slow for {name}");
                 return Err(End::Fault(Closed::Stalled, why));
+            }
+            if why == ViewerClosed::Codec {
+                self.machine.refuse_play(stream_id, Refusal::Codec);
+                continue;
             }
             self.machine.end_play(stream_id);
         }

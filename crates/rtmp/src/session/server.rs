@@ -157,6 +157,9 @@ pub enum Refusal {
     /// The server cannot take it now. `NetStream.Publish.Rejected`,
     /// `NetStream.Play.Failed`.
     Rejected,
+    /// The client says not that it takes the stream's codecs. `NetStream.Publish.Rejected`,
+    /// `NetStream.Play.NoSupportedTrackFound`.
+    Codec,
 }
 
 /// One client's connection, from its first byte.

@@ -291,6 +291,7 @@ impl ServerSession {
             ),
             Refusal::Denied => ("NetStream.Publish.Denied", "Publishing is not allowed."),
             Refusal::Rejected => ("NetStream.Publish.Rejected", "The server is full."),
+            Refusal::Codec => ("NetStream.Publish.Rejected", "The codec is not taken."),
         };
         self.on_status(stream_id, status("error", code, description));
     }
@@ -324,6 +325,10 @@ impl ServerSession {
             Refusal::BadName => ("NetStream.Play.StreamNotFound", "No such stream."),
             Refusal::Denied => ("NetStream.Play.Failed", "Playing is not allowed."),
             Refusal::Rejected => ("NetStream.Play.Failed", "The server is full."),
+            Refusal::Codec => (
+                "NetStream.Play.NoSupportedTrackFound",
+                "The stream needs a player of Enhanced RTMP.",
+            ),
         };
         self.on_status(stream_id, status("error", code, description));
     }
