@@ -524,11 +524,11 @@ impl Publisher {
     /// If the server has closed.
     pub fn send(&mut self, tag: &Tag) -> io::Result<()> {
         let chunk_stream = match tag.kind {
-            crate::flv::AUDIO => 4,
-            crate::flv::VIDEO => 6,
+            flv::AUDIO => 4,
+            flv::VIDEO => 6,
             _ => 5,
         };
-        if tag.kind == crate::flv::SCRIPT {
+        if tag.kind == flv::SCRIPT {
             let mut body = Vec::new();
             Amf::text("@setDataFrame").write(&mut body);
             body.extend(&tag.body);

@@ -212,7 +212,7 @@ fn one_run(
             let added = bench.players.add(address, "live", case.protocol, looks);
             added.map_err(|e| format!("{e}; {}", server.said()))?;
             // A few at a time, so that the publisher and the others do not wait.
-            while bench.players.len() % CONNECTING == 0 && !bench.players.all_play() {
+            while bench.players.len().is_multiple_of(CONNECTING) && !bench.players.all_play() {
                 bench.turn()?;
             }
             bench.turn()?;

@@ -102,23 +102,23 @@ fn a_dropped_sleep_is_forgotten() {
 fn an_alarm_strikes_at_the_deadline_it_was_last_given() {
     run(async {
         let mut alarm = weir_ring::Alarm::default();
-        let start = weir_ring::now();
+        let start = now();
         // Moved on again and again, it does not strike at the first.
         for i in 1..10 {
             let deadline = start + Duration::from_millis(20 * i);
-            let guarded = alarm.guard(deadline, weir_ring::sleep(Duration::from_millis(2)));
+            let guarded = alarm.guard(deadline, sleep(Duration::from_millis(2)));
             assert_eq!(guarded.await, Ok(()));
         }
         let never = std::future::pending::<()>();
-        let deadline = weir_ring::now() + Duration::from_millis(30);
+        let deadline = now() + Duration::from_millis(30);
         let guarded = alarm.guard(deadline, never).await;
-        assert_eq!(guarded, Err(weir_ring::Elapsed));
-        assert!(weir_ring::now() >= deadline);
+        assert_eq!(guarded, Err(Elapsed));
+        assert!(now() >= deadline);
         // An earlier one than before is kept as well.
-        let far = weir_ring::now() + Duration::from_secs(3600);
-        let guarded = alarm.guard(far, weir_ring::yield_now());
+        let far = now() + Duration::from_secs(3600);
+        let guarded = alarm.guard(far, yield_now());
         assert_eq!(guarded.await, Ok(()));
-        let near = weir_ring::now() + Duration::from_millis(5);
+        let near = now() + Duration::from_millis(5);
         let never = std::future::pending::<()>();
         assert!(alarm.guard(near, never).await.is_err());
     });

@@ -86,10 +86,7 @@ fn flv_tags(address: SocketAddr, bytes: usize) -> Vec<Tag> {
     // Up to the end of the last whole tag.
     let body = &got[head..];
     let mut end = 13;
-    loop {
-        let Some(size) = body.get(end + 1..end + 4) else {
-            break;
-        };
+    while let Some(size) = body.get(end + 1..end + 4) {
         let size = u32::from_be_bytes([0, size[0], size[1], size[2]]) as usize;
         if end + 11 + size + 4 > body.len() {
             break;

@@ -1,8 +1,8 @@
 //! Other servers: streams that are pulled from them, and streams that are pushed to them.
 //!
-//! A connection is made on the worker that owns the stream, and lives there: [`link`]. Each source
-//! is one task for as long as the program runs: [`pull`]. What goes wrong is followed by a pause
-//! that grows: [`backoff`].
+//! A connection is made on the worker that owns the stream, and lives there: `link`. Each source
+//! is one task for as long as the program runs: `pull`. What goes wrong is followed by a pause
+//! that grows: `backoff`.
 
 mod backoff;
 mod demand;
