@@ -287,6 +287,18 @@ impl Download {
         bytes
     }
 
+    /// The segments between discontinuities, each run a file that plays alone.
+    pub fn runs(&self) -> Vec<Vec<u8>> {
+        let mut runs: Vec<Vec<u8>> = Vec::new();
+        for (listed, bytes) in &self.segments {
+            match runs.last_mut().filter(|_| !listed.discontinuity) {
+                Some(run) => run.extend(bytes),
+                None => runs.push([self.init(listed), bytes].concat()),
+            }
+        }
+        runs
+    }
+
     /// All packets that ffprobe sees in the joined segments.
     pub fn packets(&self) -> Vec<probe::Packet> {
         probe::packets_of(&self.joined())

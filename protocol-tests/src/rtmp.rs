@@ -275,6 +275,14 @@ impl Connection {
     /// # Errors
     /// If the socket fails or the server refuses.
     pub fn connect(&mut self, app: &str) -> io::Result<()> {
+        self.connect_with(app, &[])
+    }
+
+    /// The same with more properties.
+    ///
+    /// # Errors
+    /// As [`Connection::connect`].
+    pub fn connect_with(&mut self, app: &str, more: &[(&str, Amf)]) -> io::Result<()> {
         let url = format!("rtmp://{}/{app}", self.socket.peer_addr()?);
         let object = [
             ("app", Amf::text(app)),
@@ -283,7 +291,9 @@ impl Connection {
             ("swfUrl", Amf::text(&url)),
             ("tcUrl", Amf::text(&url)),
         ];
-        let object = object.map(|(k, v)| (k.to_string(), v)).to_vec();
+        let more = more.iter().cloned();
+        let object = object.into_iter().chain(more);
+        let object = object.map(|(k, v)| (k.to_string(), v)).collect();
         self.command(
             0,
             &[Amf::text("connect"), Amf::Number(1.0), Amf::Object(object)],
@@ -483,9 +493,22 @@ impl Publisher {
     /// # Errors
     /// As [`Publisher::start`].
     pub fn start_in(addr: SocketAddr, app: &str, key: &str) -> io::Result<Self> {
+        Self::start_with(addr, app, key, &[])
+    }
+
+    /// The same with more properties of `connect`.
+    ///
+    /// # Errors
+    /// As [`Publisher::start`].
+    pub fn start_with(
+        addr: SocketAddr,
+        app: &str,
+        key: &str,
+        more: &[(&str, Amf)],
+    ) -> io::Result<Self> {
         let mut connection = Connection::open(addr)?;
         connection.set_chunk_size(4096)?;
-        connection.connect(app)?;
+        connection.connect_with(app, more)?;
         let release = [
             Amf::text("releaseStream"),
             Amf::Number(2.0),

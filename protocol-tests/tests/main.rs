@@ -30,7 +30,13 @@ mod program;
 mod publish;
 #[path = "main/pull.rs"]
 mod pull;
+#[path = "main/push.rs"]
+mod push;
+#[path = "main/reconnect.rs"]
+mod reconnect;
 #[path = "main/rtmps.rs"]
 mod rtmps;
+#[path = "main/slate.rs"]
+mod slate;
 #[path = "main/support.rs"]
 mod support;

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `GET /metrics` | OpenMetrics text, every name with the prefix `weir_`, base units |
 //! | `GET /healthz` | 200 while the process answers at all |
+//! | `GET /streams/{id}/outputs` | JSON: the servers that the stream goes to, and how each does; 404 if it has none |
 //! | `GET /readyz` | 200 once all listeners are bound and until the drain begins, else 503 |
 //! | `GET /streams/{id}/health` | JSON: what is measured of a publisher and what is wrong ([`health`]) |
 //!
@@ -27,12 +28,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use weir_media::StreamName;
 
+/// What tells about a stream in JSON, by its name; `None` if there is nothing to tell.
+pub type Teller = Arc<dyn Fn(&str) -> Option<serde_json::Value> + Send + Sync>;
+
 /// What the handlers look at.
 #[derive(Clone)]
 pub struct Api {
     registry: Arc<Registry>,
     ready: Arc<AtomicBool>,
     health: health::Source,
+    outputs: Option<Teller>,
 }
 
 impl Api {
@@ -44,7 +49,15 @@ impl Api {
             registry,
             ready,
             health,
+            outputs: None,
         }
+    }
+
+    /// Tells of outputs what `outputs` says.
+    #[must_use]
+    pub fn with_outputs(mut self, outputs: Teller) -> Self {
+        self.outputs = Some(outputs);
+        self
     }
 
     /// Serves until the future is dropped.
@@ -63,6 +76,7 @@ impl Api {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
             .route("/streams/{id}/health", get(stream_health))
+            .route("/streams/{id}/outputs", get(outputs))
             .with_state(self)
     }
 }
@@ -75,6 +89,16 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn outputs(State(api): State<Api>, Path(id): Path<String>) -> impl IntoResponse {
+    match api.outputs.and_then(|tell| tell(&id)) {
+        Some(value) => {
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            (kind, format!("{value}\n")).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, "no outputs\n").into_response(),
     }
 }
 
@@ -128,7 +152,8 @@ mod tests {
         let source = |name: &StreamName| {
             (name.as_str() == "cam").then(|| Arc::new(weir_hub::doctor::Health::default()))
         };
-        let api = Api::new(Arc::new(registry), ready.clone(), Arc::new(source));
+        let tell: Teller = Arc::new(|id| (id == "a b").then(|| serde_json::json!([{ "x": 1 }])));
+        let api = Api::new(Arc::new(registry), ready.clone(), Arc::new(source)).with_outputs(tell);
         let server = tokio::spawn(api.serve(listener));
 
         assert!(get(addr, "/metrics").await.contains("weir_frames_total 7"));
@@ -136,6 +161,10 @@ mod tests {
         assert!(get(addr, "/readyz").await.starts_with("HTTP/1.1 503"));
         ready.store(true, Ordering::Release);
         assert!(get(addr, "/readyz").await.starts_with("HTTP/1.1 200"));
+        let told = get(addr, "/streams/a%20b/outputs").await;
+        assert!(told.contains("application/json") && told.ends_with("[{\"x\":1}]\n"));
+        let unknown = get(addr, "/streams/b/outputs").await;
+        assert!(unknown.starts_with("HTTP/1.1 404"));
         assert!(get(addr, "/else").await.starts_with("HTTP/1.1 404"));
         let cam = get(addr, "/streams/cam/health").await;
         assert!(

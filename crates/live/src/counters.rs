@@ -51,6 +51,8 @@ pub struct Counters {
     pub play_refused: Family<PlayRefused, Counter>,
     /// Streams that have a fault now, by fault.
     pub findings: Family<FaultLabel, Gauge>,
+    /// Failures of connections to outputs, by reason.
+    pub output_failures: Family<RemoteFailure, Counter>,
 }
 
 /// One viewer among those counted; no longer when it is dropped.
@@ -151,6 +153,11 @@ impl Counters {
             "Streams whose publisher has a fault now",
             self.findings.clone(),
         );
+        r.register(
+            "output_failures",
+            "Failures of connections to outputs",
+            self.output_failures.clone(),
+        );
         self.register_viewers(r);
     }
 
@@ -206,6 +213,10 @@ impl Counters {
         self.play_refused.get_or_create(&reason).inc();
     }
 
+    pub(crate) fn output_failed(&self, failure: &Failure) {
+        self.output_failures.get_or_create(&failure.reason()).inc();
+    }
+
     pub(crate) fn refuse(&self, reason: Refused) {
         self.refused.get_or_create(&reason).inc();
     }
@@ -241,6 +252,7 @@ impl Default for Counters {
             viewers_closed: at_zero(ViewerClosed::ALL),
             play_refused: at_zero(PlayRefused::ALL),
             findings: at_zero(&FaultLabel::ALL),
+            output_failures: at_zero(RemoteFailure::ALL),
         }
     }
 }
@@ -278,8 +290,10 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line:?} is not in {text}");
         }
         let labelled = text.lines().filter(|l| l.contains("{reason=")).count();
-        let known =
-            Closed::ALL.len() + Refused::ALL.len() + Happened::ALL.len() + RemoteFailure::ALL.len();
+        let known = Closed::ALL.len()
+            + Refused::ALL.len()
+            + Happened::ALL.len()
+            + 2 * RemoteFailure::ALL.len();
         let of_viewers = ViewerClosed::ALL.len() + PlayRefused::ALL.len();
         assert_eq!(
             labelled,

@@ -6,6 +6,7 @@
 
 use crate::clock;
 use crate::limits::FEED_QUEUED_MAX;
+use crate::remote::Watching;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -60,6 +61,7 @@ impl Relay {
             relay: self.clone(),
             waiting: None,
             paused: false,
+            watching: None,
         }
     }
 
@@ -152,6 +154,8 @@ pub struct Subscription {
     start: Start,
     waiting: Option<Notified>,
     paused: bool,
+    /// Keeps the source going, if it is one that is pulled on demand.
+    watching: Option<Watching>,
 }
 
 impl Subscription {
@@ -206,6 +210,12 @@ impl Subscription {
     #[must_use]
     pub fn is_over(&mut self) -> bool {
         self.relay.has_ended() && !self.has_news()
+    }
+
+    /// Keeps a source going for as long as this reader is there.
+    pub(crate) fn keep(mut self, watching: Option<Watching>) -> Self {
+        self.watching = watching;
+        self
     }
 
     /// Times that this reader was moved on since this was last called.

@@ -71,10 +71,10 @@ pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// A connection to another server that carried media for so long was a good one: the next failure
-/// is the first again, and so is the next redirect.
+/// is the first again.
 pub const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// Redirects that are followed in a row.
+/// Redirects and requests to reconnect that are followed before a pause.
 pub const REDIRECTS_MAX: usize = 5;
 
 /// Chunk size towards other servers, in bytes. nginx-rtmp and node-media-server take it; a larger
@@ -110,3 +110,34 @@ pub const HEALTH_TICK: Duration = Duration::from_secs(1);
 
 /// How often a finding that comes and goes is logged.
 pub const HEALTH_TOLD_AGAIN: Duration = Duration::from_secs(60);
+
+/// Outputs of one stream. Each has a task and a connection, and of its own no more than one batch of
+/// frames (`weir-hub`); what it lags behind is the stream's window, shared by all.
+pub const OUTPUTS_MAX: usize = 50;
+
+/// How long a server to push to may be silent before it takes the stream. The machine has shorter
+/// deadlines for each step.
+pub const OUTPUT_ANSWER_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a viewer waits for a stream that is pulled on demand.
+pub const DEMAND_WAIT: Duration = Duration::from_secs(9);
+
+/// Bytes that a server to push to may say in [`OUTPUT_TALK_WINDOW`]. It acknowledges, with 16 bytes
+/// each time, and has nothing else to say.
+pub const OUTPUT_TALK_BYTES_MAX: usize = 1 << 20;
+
+/// See [`OUTPUT_TALK_BYTES_MAX`].
+pub const OUTPUT_TALK_WINDOW: Duration = Duration::from_secs(10);
+
+/// Longest file of a slate, in bytes. It stays in memory, once for all streams that show it.
+pub const SLATE_BYTES_MAX: u64 = 64 << 20;
+
+/// Shortest slate: a shorter one would begin anew more often than there are segments.
+pub const SLATE_LENGTH_MIN: Duration = Duration::from_secs(1);
+
+/// How long a publisher may be gone before the slate is shown, within the grace time: one that
+/// returns sooner costs one discontinuity, not two. Players have more than this in store.
+pub const SLATE_AFTER: Duration = Duration::from_secs(2);
+
+/// How long clients that were asked to connect again are served on.
+pub const RECONNECT_WAIT: Duration = Duration::from_secs(5);

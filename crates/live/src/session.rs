@@ -13,7 +13,7 @@ use crate::play::{self, Over, Plays};
 use crate::reasons::{Closed, Happened, PlayRefused, Refused, ViewerClosed};
 use crate::secure;
 use crate::stream::Lease;
-use crate::worker::Live;
+use crate::worker::{Asked, Live};
 use bytes::Bytes;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -30,8 +30,8 @@ use weir_media::Mono;
 use weir_net::stream::Received;
 use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, Detached, Stream};
-use weir_ring::Alarm;
 use weir_ring::net::TcpStream;
+use weir_ring::{Alarm, Notified};
 use weir_rtmp::Metadata;
 use weir_rtmp::handshake::RANDOM_BYTES;
 use weir_rtmp::session::server::{Event, Refusal, ServerConfig, ServerSession};
@@ -83,6 +83,8 @@ enum Woken {
     Deadline,
     /// A newer publisher took the stream.
     Evicted,
+    /// The worker is about to stop.
+    Leaving,
 }
 
 struct Session {
@@ -105,6 +107,10 @@ struct Session {
     media: Vec<Bytes>,
     config_changes: Budget,
     gather: Gather,
+    /// The worker is about to stop; `None` once the client was told.
+    leaving: Option<Notified>,
+    /// Counts the client among those that were asked to connect elsewhere.
+    asked: Option<Asked>,
 }
 
 /// Serves an accepted connection, under TLS if `tls` is given.
@@ -175,8 +181,11 @@ impl Session {
         guard: ConnectionGuard,
     ) -> Self {
         let now = clock::now().mono;
+        let leaving = Some(live.leaving());
         Self {
             live,
+            leaving,
+            asked: None,
             machine,
             peer,
             connection,
@@ -235,6 +244,14 @@ impl Session {
                 Woken::Received(received) => self.receive(received, &mut stream),
                 Woken::Deadline => self.time_out(&stream),
                 Woken::Evicted => Err(End::Closed),
+                Woken::Leaving => {
+                    self.leaving = None;
+                    if self.machine.request_reconnect() {
+                        info!(connection = self.connection, peer = %self.peer, "asked to connect again");
+                        self.asked = Some(self.live.asked());
+                    }
+                    Ok(())
+                }
             };
             if let Err(end) = woken {
                 return end;
@@ -251,6 +268,7 @@ impl Session {
             publishing,
             plays,
             alarm,
+            leaving,
             ..
         } = self;
         let mut received = pin!(stream.recv());
@@ -265,6 +283,11 @@ impl Session {
                 && Pin::new(&mut lease.evicted).poll(cx).is_ready()
             {
                 return Poll::Ready(Woken::Evicted);
+            }
+            if let Some(leaving) = leaving
+                && Pin::new(leaving).poll(cx).is_ready()
+            {
+                return Poll::Ready(Woken::Leaving);
             }
             alarm.poll_at(cx, deadline).map(|()| Woken::Deadline)
         })

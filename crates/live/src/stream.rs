@@ -43,6 +43,18 @@ struct State {
     /// When the last publisher left; `None` while one is there.
     gone_since: Option<Mono>,
     exam: Examination,
+    slate: SlateState,
+}
+
+/// Whether the slate is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SlateState {
+    /// It may be, if nobody publishes.
+    Ready,
+    /// It is, in the place of a publisher.
+    Shown,
+    /// It was, for as long as it may.
+    Over,
 }
 
 /// The right of one publish session to feed its stream. It ends when a newer session takes
@@ -73,6 +85,7 @@ impl LiveStream {
             publisher: None,
             gone_since: Some(now),
             exam,
+            slate: SlateState::Ready,
         };
         let logged = RefCell::new(Budget::new(EVENTS_LOGGED_BURST, now));
         Rc::new(Self {
@@ -114,15 +127,41 @@ impl LiveStream {
 
     /// Begins a publish session; one that is there makes way.
     pub(crate) fn publish(self: &Rc<Self>) -> Lease {
+        self.begin(SlateState::Ready)
+    }
+
+    /// Begins to show the slate; `None` if somebody publishes.
+    pub(crate) fn publish_slate(self: &Rc<Self>) -> Option<Lease> {
+        self.wants_slate_since()?;
+        Some(self.begin(SlateState::Shown))
+    }
+
+    /// Since when nobody publishes, if the slate was not shown since.
+    pub(crate) fn wants_slate_since(&self) -> Option<Mono> {
+        let state = self.state.borrow();
+        let ready = state.slate == SlateState::Ready;
+        state.gone_since.filter(|_| ready)
+    }
+
+    /// Whether somebody publishes: the slate is nobody.
+    pub(crate) fn is_published(&self) -> bool {
+        let state = self.state.borrow();
+        state.gone_since.is_none() && state.slate != SlateState::Shown
+    }
+
+    fn begin(self: &Rc<Self>, slate: SlateState) -> Lease {
         let notify = Notify::new();
         let evicted = notify.notified();
         let mut state = self.state.borrow_mut();
         state.session += 1;
         if let Some(previous) = state.publisher.replace(notify) {
-            info!(stream = %self.name, "a newer publisher takes over");
+            if state.slate != SlateState::Shown {
+                info!(stream = %self.name, "a newer publisher takes over");
+            }
             previous.notify_all();
         }
         state.gone_since = None;
+        state.slate = slate;
         let now = clock::now();
         state.exam.begin(now.mono);
         if let Some(writer) = &mut state.writer {
@@ -387,6 +426,9 @@ impl Drop for Lease {
         let mut state = self.stream.state.borrow_mut();
         if state.session == self.session {
             state.publisher = None;
+            if state.slate == SlateState::Shown {
+                state.slate = SlateState::Over;
+            }
             self.stream.unpublish(&mut state);
         }
     }

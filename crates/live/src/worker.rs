@@ -4,13 +4,17 @@ use crate::clock;
 use crate::counters::Counters;
 use crate::feed::{self, FeedItem, Relay, Subscription};
 use crate::health::Board;
-use crate::limits::{DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RESUME_WAIT, STREAM_TICK};
+use crate::limits::{
+    DEMAND_WAIT, DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RECONNECT_WAIT, RESUME_WAIT,
+    SLATE_AFTER, STREAM_TICK,
+};
 use crate::owners::Owners;
 use crate::reasons::Refused;
 use crate::refusals::Refusals;
 use crate::remote::pull::Puller;
-use crate::remote::{Failure, Remotes};
+use crate::remote::{Failure, Remotes, push};
 use crate::session::{self, Travelling};
+use crate::slate::{self, Slate};
 use crate::stream::{Lease, LiveStream};
 use arc_swap::ArcSwap;
 use std::cell::{Cell, RefCell};
@@ -31,7 +35,7 @@ use weir_media::{Now, StreamName};
 use weir_net::ConnectionGuard;
 use weir_net::tls::Acceptor;
 use weir_ring::net::TcpStream;
-use weir_ring::{Receiver, Sender};
+use weir_ring::{Notified, Notify, Receiver, Sender};
 use weir_store::{Library, ResumeInfo, ResumeTrack, Writer};
 
 /// What the workers have in common. One per program.
@@ -53,6 +57,8 @@ pub struct Shared {
     refusals: Refusals,
     /// Other servers; set before the workers start.
     pub remotes: OnceLock<Remotes>,
+    /// What streams show while nobody publishes; set before the workers start.
+    pub slates: OnceLock<HashMap<StreamName, Slate>>,
     workers: Vec<Sender<Handoff>>,
     connections: AtomicU64,
 }
@@ -116,6 +122,7 @@ impl Shared {
             owners: Owners::new(workers),
             refusals: Refusals::new(),
             remotes: OnceLock::new(),
+            slates: OnceLock::new(),
             workers: senders,
             connections: AtomicU64::new(0),
         };
@@ -166,6 +173,19 @@ struct Inner {
     /// Streams whose broadcast is being sealed: their names are not free yet.
     sealing: RefCell<HashSet<StreamName>>,
     stopping: Cell<bool>,
+    /// Told when the worker is about to stop.
+    leaving: Notify,
+    /// Clients that were asked to connect elsewhere and are still here.
+    asked: Rc<Cell<usize>>,
+}
+
+/// One of the clients that were asked to connect elsewhere.
+pub(crate) struct Asked(Rc<Cell<usize>>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
 }
 
 impl Live {
@@ -179,6 +199,8 @@ impl Live {
             relays: RefCell::default(),
             sealing: RefCell::default(),
             stopping: Cell::new(false),
+            leaving: Notify::new(),
+            asked: Rc::default(),
         };
         Self {
             inner: Rc::new(inner),
@@ -278,7 +300,7 @@ impl Live {
     /// Whether a stream of this worker has a publisher.
     pub(crate) fn is_published(&self, name: &StreamName) -> bool {
         let streams = self.inner.streams.borrow();
-        streams.get(name).is_some_and(|s| s.gone_since().is_none())
+        streams.get(name).is_some_and(|s| s.is_published())
     }
 
     /// Passes a source on to `owner`; gives it back if that worker's queue is full.
@@ -316,10 +338,16 @@ impl Live {
         start: Start,
         wait: Duration,
     ) -> Option<Subscription> {
+        let remotes = self.shared().remotes.get();
+        let demand = remotes.and_then(|r| r.demands.get(name));
+        let (watching, wait) = match demand {
+            Some(demand) => (Some(demand.watch()), wait.max(DEMAND_WAIT)),
+            None => (None, wait),
+        };
         let deadline = clock::now().mono + wait;
         loop {
             if let Some(relay) = self.relay(name) {
-                return Some(relay.subscribe(start));
+                return Some(relay.subscribe(start).keep(watching));
             }
             if clock::now().mono >= deadline || self.inner.stopping.get() {
                 return None;
@@ -439,6 +467,13 @@ impl Live {
         let exam = self.shared().health.open(name, segment, &counters);
         let stream = LiveStream::new(name.clone(), hub, writer, fanout, counters, exam);
         weir_ring::spawn(stream.clone().run_fanout());
+        if let Some(remotes) = self.shared().remotes.get() {
+            let outputs = remotes.outputs(name.as_str()).iter();
+            for output in outputs.filter(|output| output.enabled) {
+                let (live, stream) = (self.clone(), stream.clone());
+                weir_ring::spawn(push::run(live, stream, output.clone()));
+            }
+        }
         self.inner
             .streams
             .borrow_mut()
@@ -454,6 +489,9 @@ impl Live {
             let mut over = Vec::new();
             for stream in self.inner.streams.borrow().values() {
                 stream.tick();
+                if self.shows_slate(stream, grace) {
+                    continue;
+                }
                 let gone = stream.gone_since();
                 if gone.is_some_and(|since| clock::now().mono.since(since) >= grace) {
                     over.push(stream.clone());
@@ -469,6 +507,19 @@ impl Live {
         }
     }
 
+    /// Begins to show the slate of a stream that nobody publishes, if it is time.
+    fn shows_slate(&self, stream: &Rc<LiveStream>, grace: Duration) -> bool {
+        let slate = self.shared().slates.get().and_then(|s| s.get(&stream.name));
+        let (Some(slate), Some(since)) = (slate, stream.wants_slate_since()) else {
+            return false;
+        };
+        if self.is_stopping() || clock::now().mono.since(since) < SLATE_AFTER.min(grace) {
+            return false;
+        }
+        weir_ring::spawn(slate::show(stream.clone(), slate.clone()));
+        true
+    }
+
     /// Seals a stream's broadcast; only then is its name free for another one.
     async fn end(self, stream: Rc<LiveStream>) {
         stream.seal().await;
@@ -478,11 +529,36 @@ impl Live {
         self.shared().counters.streams.dec();
     }
 
-    /// Stops publishing on this worker: open segments are closed, and what was appended
-    /// reaches the disk, within [`DRAIN_WAIT`]. Broadcasts stay unsealed, so that a
-    /// publisher who returns to the restarted program continues them.
+    /// Completes when the worker is about to stop.
+    pub(crate) fn leaving(&self) -> Notified {
+        self.inner.leaving.notified()
+    }
+
+    /// Counts a client that was asked to connect elsewhere.
+    pub(crate) fn asked(&self) -> Asked {
+        self.inner.asked.set(self.inner.asked.get() + 1);
+        Asked(self.inner.asked.clone())
+    }
+
+    /// Asks RTMP clients to connect elsewhere, or later, and serves them until they leave, at
+    /// most [`RECONNECT_WAIT`]. Those who do not know of it are not asked, nor waited for.
+    async fn send_away(&self) {
+        self.inner.leaving.notify_all();
+        // Sessions are tasks, and ask in their next turn.
+        weir_ring::sleep(STREAM_TICK).await;
+        let deadline = clock::now().mono + RECONNECT_WAIT;
+        while self.inner.asked.get() > 0 && clock::now().mono < deadline {
+            weir_ring::sleep(STREAM_TICK).await;
+        }
+    }
+
+    /// Stops publishing on this worker: clients that would are asked to connect again, open
+    /// segments are closed, and what was appended reaches the disk, within [`DRAIN_WAIT`].
+    /// Broadcasts stay unsealed, so that a publisher who returns to the restarted program
+    /// continues them.
     pub async fn drain(&self) {
         self.inner.stopping.set(true);
+        self.send_away().await;
         let streams: Vec<_> = self.inner.streams.borrow().values().cloned().collect();
         for stream in &streams {
             stream.stop();

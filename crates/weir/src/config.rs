@@ -3,10 +3,12 @@
 mod file;
 mod value;
 
-pub use file::{AccessEntry, CertificateEntry, FileConfig, HooksEntry, InputEntry, PullEntry};
+pub use file::{
+    AccessEntry, CertificateEntry, FileConfig, HooksEntry, InputEntry, PullEntry, PushEntry,
+};
 pub use value::{
     AccessFormat, Applications, ForwardedField, InputName, InputSecret, Listen, LogFormat,
-    Networks, Span,
+    Networks, RemoteUrl, Span,
 };
 
 use clap::Args;
@@ -131,7 +133,7 @@ settings! {
     /// Connections of trusted proxies begin with a PROXY header
     proxy_protocol: bool = false, "WEIR_PROXY_PROTOCOL", "BOOL",
         num_args = 0..=1, require_equals = true, default_missing_value = "true";
-    /// Private networks that pulls may go to: networks, between commas
+    /// Private networks that pulls and pushes may go to: networks, between commas
     private_targets: Networks = Networks::default(), "WEIR_PRIVATE_TARGETS", "NETWORKS";
     /// Where HTTP requests are logged: a file, or - for standard output
     access_log: PathBuf = PathBuf::new(), "WEIR_ACCESS_LOG", "FILE";
@@ -229,6 +231,7 @@ impl Settings {
         }
         crate::logging::filter(self)?;
         crate::remotes::check(self)?;
+        crate::slates::check(self)?;
         for (key, path) in [("data", &self.data)] {
             if path.as_os_str().is_empty() {
                 return Err(format!("{key} is empty"));

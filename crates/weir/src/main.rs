@@ -14,6 +14,7 @@ mod probe;
 mod ready;
 mod remotes;
 mod server;
+mod slates;
 mod worker;
 
 use std::process::ExitCode;

@@ -8,11 +8,59 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::Arc;
+use weir_live::{Output, OutputState, OutputStatus, Remotes};
+use weir_media::StreamName;
 use weir_store::Library;
 
 /// Registers the store's counters and the process's own.
 pub fn register(registry: &mut Registry, library: Arc<Library>) {
     registry.register_collector(Box::new(Store(library)));
+}
+
+/// Registers what each output does.
+pub fn register_outputs(registry: &mut Registry, remotes: &Remotes) {
+    let all = remotes.all_outputs();
+    let all = all.map(|(name, output)| (name.clone(), output.clone()));
+    registry.register_collector(Box::new(Outputs(all.collect())));
+}
+
+struct Outputs(Vec<(StreamName, Arc<Output>)>);
+
+impl fmt::Debug for Outputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outputs")
+    }
+}
+
+impl Collector for Outputs {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
+        let all = || {
+            self.0.iter().map(|(stream, output)| {
+                let labels = [
+                    ("stream", stream.as_str()),
+                    ("output", output.name.as_str()),
+                ];
+                (labels, output.status())
+            })
+        };
+        let help = "Whether a server takes the stream";
+        let mut live = to.encode_descriptor("output_live", help, None, MetricType::Gauge)?;
+        for (labels, status) in all() {
+            let is_live = i64::from(status.state == OutputState::Live);
+            ConstGauge::new(is_live).encode(live.encode_family(&labels)?)?;
+        }
+        let mut counter = |name, help, unit, value: fn(OutputStatus) -> u64| {
+            let mut counter = to.encode_descriptor(name, help, unit, MetricType::Counter)?;
+            for (labels, status) in all() {
+                ConstCounter::new(value(status)).encode(counter.encode_family(&labels)?)?;
+            }
+            Ok(())
+        };
+        let bytes = Some(&Unit::Bytes);
+        counter("output_sent", "Media sent to a server", bytes, |s| s.sent)?;
+        let help = "Times that a server lagged and was moved on";
+        counter("output_skips", help, None, |s| s.skips)
+    }
 }
 
 struct Store(Arc<Library>);

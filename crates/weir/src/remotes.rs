@@ -1,10 +1,13 @@
 //! Other servers, from the settings.
 
-use crate::config::{PullEntry, Settings};
-use std::collections::HashSet;
+use crate::config::{PushEntry, RemoteUrl, Settings};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
-use weir_live::{Remote, Remotes, Source};
+use weir_live::limits::OUTPUTS_MAX;
+use weir_live::{Output, Remote, Remotes, Source};
+use weir_media::StreamName;
 use weir_net::tls::Connector;
 use weir_net::{Dialer, Reach};
 use weir_rtmp::Url;
@@ -25,18 +28,44 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     }
     let mut names = HashSet::new();
     for entry in &settings.pulls {
-        let name = &entry.name.0;
+        let (name, within) = (&entry.name.0, format!("[[pull]] {:?}", entry.name.0));
         if !names.insert(name.as_str()) {
             return Err(format!("two [[pull]] have the name {name:?}"));
         }
-        let url = url(entry)?;
-        reachable(settings, &url).map_err(|e| format!("[[pull]] {name:?}: {e}"))?;
+        let url = url(&within, &entry.url, entry.key.as_deref())?;
+        reachable(settings, &url).map_err(|e| format!("{within}: {e}"))?;
         let idle = entry.idle.map_or(IDLE_DEFAULT, |idle| idle.0);
         if !(Duration::from_secs(5)..=Duration::from_secs(86_400)).contains(&idle) {
-            return Err(format!("[[pull]] {name:?}: idle is outside 5s to 1d"));
+            return Err(format!("{within}: idle is outside 5s to 1d"));
+        }
+        if entry.on_demand && !entry.push.is_empty() {
+            return Err(format!("{within}: what is pushed cannot be on_demand"));
+        }
+    }
+    for (name, pushes) in pushes(settings) {
+        if pushes.len() > OUTPUTS_MAX {
+            return Err(format!("{name:?} has more than {OUTPUTS_MAX} push"));
+        }
+        let mut names = HashSet::new();
+        for entry in pushes {
+            let within = within(name, entry);
+            if !names.insert(entry.name.0.as_str()) {
+                return Err(format!("{within}: the name is there twice"));
+            }
+            let url = url(&within, &entry.url, entry.key.as_deref())?;
+            reachable(settings, &url).map_err(|e| format!("{within}: {e}"))?;
         }
     }
     Ok(())
+}
+
+fn pushes(settings: &Settings) -> impl Iterator<Item = (&StreamName, &[PushEntry])> {
+    let inputs = settings.inputs.iter().map(|i| (&i.name.0, &i.push[..]));
+    inputs.chain(settings.pulls.iter().map(|p| (&p.name.0, &p.push[..])))
+}
+
+fn within(name: &StreamName, entry: &PushEntry) -> String {
+    format!("push {:?} of {name:?}", entry.name.0)
 }
 
 /// A literal address can be looked at before any connection is made.
@@ -52,9 +81,8 @@ fn reachable(settings: &Settings, url: &Url) -> Result<(), String> {
     }
 }
 
-fn url(entry: &PullEntry) -> Result<Url, String> {
-    let url = entry.url.with_key(entry.key.as_deref());
-    url.map_err(|e| format!("[[pull]] {:?}: {e}", entry.name.0))
+fn url(within: &str, url: &RemoteUrl, key: Option<&str>) -> Result<Url, String> {
+    url.with_key(key).map_err(|e| format!("{within}: {e}"))
 }
 
 /// Connections to other servers, as the settings have them. It reads files.
@@ -65,7 +93,8 @@ pub fn remotes(settings: &Settings) -> Result<Remotes, String> {
     let mut trust = Trust::default();
     let mut sources = Vec::new();
     for entry in &settings.pulls {
-        let url = url(entry)?;
+        let within = format!("[[pull]] {:?}", entry.name.0);
+        let url = url(&within, &entry.url, entry.key.as_deref())?;
         let tls = trust.of(&url, entry.tls_ca.as_deref())?;
         let idle = entry.idle.map_or(IDLE_DEFAULT, |idle| idle.0);
         sources.push(Source {
@@ -74,8 +103,46 @@ pub fn remotes(settings: &Settings) -> Result<Remotes, String> {
             on_demand: entry.on_demand.then_some(idle),
         });
     }
+    let mut outputs: HashMap<_, Vec<_>> = HashMap::new();
+    for (name, pushes) in pushes(settings) {
+        for entry in pushes {
+            let url = url(&within(name, entry), &entry.url, entry.key.as_deref())?;
+            let tls = trust.of(&url, entry.tls_ca.as_deref())?;
+            let (called, enabled) = (entry.name.0.to_string(), entry.enabled.unwrap_or(true));
+            let output = Output::new(called, Remote { url, tls }, enabled);
+            outputs
+                .entry(name.clone())
+                .or_default()
+                .push(Arc::new(output));
+        }
+    }
     let reach = Reach::new(settings.private_targets.0.clone());
-    Ok(Remotes::new(Dialer::new(reach), sources))
+    Ok(Remotes::new(Dialer::new(reach), sources, outputs))
+}
+
+/// A stream's outputs, for the `api` listener; `None` if it has none.
+pub fn outputs(remotes: &Remotes, name: &str) -> Option<serde_json::Value> {
+    let outputs = remotes.outputs(name);
+    (!outputs.is_empty()).then(|| outputs.iter().map(|output| describe(output)).collect())
+}
+
+fn describe(output: &Output) -> serde_json::Value {
+    let status = output.status();
+    let error = status.last_error.map(|(text, at, reason)| {
+        serde_json::json!({ "text": text, "reason": reason.as_str(), "at": at.to_rfc3339() })
+    });
+    serde_json::json!({
+        "name": output.name,
+        // The rest of the address may be secret.
+        "server": output.remote.url.to_string(),
+        "enabled": output.enabled,
+        "state": status.state.as_str(),
+        "since": status.since.to_rfc3339(),
+        "lastError": error,
+        "failures": status.failures,
+        "sentBytes": status.sent,
+        "skips": status.skips,
+    })
 }
 
 /// Whom to trust. The system's authorities are read once, and only if they are needed.

@@ -3,14 +3,14 @@
 use crate::config::{CertificateEntry, Listen, Settings};
 use crate::ready::{self, Ready};
 use crate::worker::{Parts, Worker};
-use crate::{logging, metrics, policy, remotes};
+use crate::{logging, metrics, policy, remotes, slates};
 use prometheus_client::registry::Registry;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{info, warn};
-use weir_api::{Api, hooks};
+use weir_api::{Api, Teller, hooks};
 use weir_auth::hook::{Call, Hooks};
 use weir_auth::policy::Input;
 use weir_auth::secrets::{DEMO_INPUT, Secrets};
@@ -92,13 +92,18 @@ impl Server {
         let ((hub, fanout), grace) = (streams(settings), settings.grace.0);
         let count = cpus.len();
         let shared = Shared::new(library.clone(), policy, hooks, hub, fanout, grace, count);
-        let _ = shared.0.remotes.set(remotes::remotes(settings)?);
+        let remotes = remotes::remotes(settings)?;
+        metrics::register_outputs(&mut registry, &remotes);
+        let _ = shared.0.remotes.set(remotes);
+        let _ = shared.0.slates.set(slates::load(settings)?);
         delivery.hear_viewers(&shared.0);
+        let outputs = outputs_teller(&shared.0);
         let watched = shared.0.clone();
         let health = Arc::new(move |name: &StreamName| watched.health.health(name));
         let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry, &delivery)?;
         let is_ready = Arc::new(AtomicBool::new(true));
         let answers = Api::new(Arc::new(registry), is_ready.clone(), health);
+        let answers = answers.with_outputs(outputs);
         let control = start_control(api, answers, library.clone())?;
         let pending_hooks = runner.map(|runner| {
             let pending = runner.pending();
@@ -431,6 +436,15 @@ fn start_hooks(
     counters.register(registry);
     let (hooks, runner) = hooks::Runner::new(config, counters)?;
     Ok((hooks, Some(runner)))
+}
+
+/// What the `api` listener tells of a stream's outputs.
+fn outputs_teller(shared: &Arc<Shared>) -> Teller {
+    let shared = Arc::downgrade(shared);
+    Arc::new(move |name| {
+        let shared = shared.upgrade()?;
+        remotes::outputs(shared.remotes.get()?, name)
+    })
 }
 
 /// Starts the control plane: the api listener and retention.

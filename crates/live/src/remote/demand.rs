@@ -2,7 +2,7 @@
 
 use crate::clock;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use weir_media::Mono;
 use weir_ring::{Receiver, Sender};
@@ -14,6 +14,8 @@ pub(crate) struct Demand(Arc<Shared>);
 struct Shared {
     /// When it was last asked for, in microseconds of [`Mono`], from 1 on; 0 is never.
     asked: AtomicU64,
+    /// Viewers that are there without asking again and again.
+    watching: AtomicUsize,
     idle: Duration,
     bell: Sender<()>,
 }
@@ -25,6 +27,7 @@ impl Demand {
         let (bell, rung) = weir_ring::channel(1);
         let shared = Shared {
             asked: AtomicU64::new(0),
+            watching: AtomicUsize::new(0),
             idle,
             bell,
         };
@@ -38,13 +41,31 @@ impl Demand {
         let _ = self.0.bell.try_send(());
     }
 
+    /// A viewer stays, for as long as the value lives.
+    pub(crate) fn watch(&self) -> Watching {
+        self.0.watching.fetch_add(1, Ordering::Relaxed);
+        self.ask();
+        Watching(self.clone())
+    }
+
     fn ask_at(&self, now: Mono) {
         self.0.asked.fetch_max(now.0.max(1), Ordering::Relaxed);
     }
 
     pub(crate) fn is_wanted(&self, now: Mono) -> bool {
         let asked = self.0.asked.load(Ordering::Relaxed);
-        asked > 0 && now.since(Mono(asked)) < self.0.idle
+        let recently = asked > 0 && now.since(Mono(asked)) < self.0.idle;
+        recently || self.0.watching.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A viewer that stays.
+pub(crate) struct Watching(Demand);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.ask_at(clock::now().mono);
+        self.0.0.watching.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -63,5 +84,12 @@ mod tests {
         demand.ask_at(Mono(4_000_000));
         assert!(demand.is_wanted(Mono(14_000_000)));
         assert!(!demand.is_wanted(Mono(15_000_001)));
+        let far = Mono(100_000_000_000);
+        let (one, other) = (demand.watch(), demand.watch());
+        assert!(demand.is_wanted(far));
+        drop(one);
+        assert!(demand.is_wanted(far));
+        drop(other);
+        assert!(!demand.is_wanted(far));
     }
 }

@@ -3,8 +3,8 @@
 use super::Remote;
 use crate::clock;
 use crate::limits::{
-    LINGER_BYTES_MAX, LINGER_WAIT, RECEIVE_BATCH_MAX, REMOTE_CHUNK_SIZE, SEND_WAIT,
-    TRANSMIT_BATCH_MAX,
+    LINGER_BYTES_MAX, LINGER_WAIT, OUTPUT_TALK_BYTES_MAX, OUTPUT_TALK_WINDOW, RECEIVE_BATCH_MAX,
+    REMOTE_CHUNK_SIZE, SEND_WAIT, TRANSMIT_BATCH_MAX,
 };
 use crate::reasons::RemoteFailure;
 use bytes::Bytes;
@@ -13,10 +13,11 @@ use std::io;
 use std::time::Duration;
 use weir_media::Mono;
 use weir_net::{Dialer, Stream};
-use weir_rtmp::Url;
 use weir_rtmp::handshake::RANDOM_BYTES;
+use weir_rtmp::mux::Body;
 use weir_rtmp::session::Output;
 use weir_rtmp::session::client::{ClientConfig, ClientSession, Event, Mode};
+use weir_rtmp::{Metadata, Url};
 
 /// Why a connection to another server ended, or was never there.
 #[derive(Debug)]
@@ -101,7 +102,10 @@ pub(crate) enum Step {
 pub(crate) struct Link {
     stream: Stream,
     machine: ClientSession,
+    tc_url: String,
     out: Vec<Bytes>,
+    /// Bytes received since then.
+    talk: (usize, Mono),
 }
 
 impl Link {
@@ -136,7 +140,9 @@ impl Link {
         Ok(Self {
             stream: stream.map_err(Failure::Dial)?,
             machine: ClientSession::new(config, clock::now().mono),
+            tc_url: url.tc_url(),
             out: Vec::new(),
+            talk: (0, clock::now().mono),
         })
     }
 
@@ -160,12 +166,13 @@ impl Link {
                         .collect();
                     return Err(Failure::Refused(code));
                 }
-                Output::Event(
-                    Event::Redirected { tc_url }
-                    | Event::ReconnectRequested {
-                        tc_url: Some(tc_url),
-                    },
-                ) => return Err(Failure::Redirected(tc_url)),
+                Output::Event(Event::Redirected { tc_url }) => {
+                    return Err(Failure::Redirected(tc_url));
+                }
+                Output::Event(Event::ReconnectRequested { tc_url }) => {
+                    let here = || self.tc_url.clone();
+                    return Err(Failure::Redirected(tc_url.unwrap_or_else(here)));
+                }
                 Output::Event(event) => return Ok(Step::Event(event)),
                 Output::Close => return Err(Failure::Closed),
                 Output::Timeout(deadline) => Step::Idle(deadline),
@@ -212,14 +219,34 @@ impl Link {
 
     fn take(&mut self, first: &[u8]) -> Result<(), Failure> {
         let now = clock::now().mono;
+        if now.since(self.talk.1) >= OUTPUT_TALK_WINDOW {
+            self.talk = (0, now);
+        }
+        self.talk.0 += first.len();
         let mut handled = self.machine.handle_input(first, now);
         for _ in 1..RECEIVE_BATCH_MAX {
             let Some(bytes) = self.stream.try_recv().filter(|_| handled.is_ok()) else {
                 break;
             };
+            self.talk.0 += bytes.len();
             handled = self.machine.handle_input(&bytes, now);
         }
         handled.map_err(Failure::Protocol)
+    }
+
+    /// Whether a server to push to says more than it could have to say.
+    pub(crate) fn talks_too_much(&self) -> bool {
+        self.talk.0 > OUTPUT_TALK_BYTES_MAX
+    }
+
+    /// Sends what the stream says of itself, with the next [`Link::step`].
+    pub(crate) fn send_metadata(&mut self, metadata: &Metadata) {
+        self.machine.send_metadata(metadata);
+    }
+
+    /// Sends a message, with the next [`Link::step`]; times count from `base`.
+    pub(crate) fn send(&mut self, body: &Body, base: u32) {
+        self.machine.send_body(body, base);
     }
 
     /// Says good-bye, and closes.

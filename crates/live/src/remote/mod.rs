@@ -1,17 +1,22 @@
 //! Other servers: streams that are pulled from them, and streams that are pushed to them.
 //!
 //! A connection is made on the worker that owns the stream, and lives there: `link`. Each source
-//! is one task for as long as the program runs: `pull`. What goes wrong is followed by a pause
-//! that grows: `backoff`.
+//! is one task for as long as the program runs: `pull`. Each output is one for as long as its
+//! stream is there: `push`. What goes wrong is followed by a pause that grows: `backoff`.
 
 mod backoff;
 mod demand;
+mod follow;
 mod link;
+mod output;
 pub(crate) mod pull;
+pub(crate) mod push;
 
-pub(crate) use demand::Demand;
+pub(crate) use demand::{Demand, Watching};
 pub(crate) use link::Failure;
+pub use output::{Output, OutputState, OutputStatus};
 
+use crate::limits::OUTPUTS_MAX;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,14 +49,23 @@ pub struct Source {
 pub struct Remotes {
     pub(crate) dialer: Dialer,
     pub(crate) demands: HashMap<StreamName, Demand>,
+    outputs: HashMap<StreamName, Vec<Arc<Output>>>,
     /// Taken by the workers when they start.
     waiting: Mutex<Vec<pull::Puller>>,
 }
 
 impl Remotes {
-    /// Pulls `sources` over connections of `dialer`. Of two sources of one name the later counts.
+    /// Pulls `sources` and pushes to `outputs`, at most [`OUTPUTS_MAX`] of each stream, over
+    /// connections of `dialer`. Of two sources of one name the later counts.
     #[must_use]
-    pub fn new(dialer: Dialer, sources: Vec<Source>) -> Self {
+    pub fn new(
+        dialer: Dialer,
+        sources: Vec<Source>,
+        mut outputs: HashMap<StreamName, Vec<Arc<Output>>>,
+    ) -> Self {
+        for outputs in outputs.values_mut() {
+            outputs.truncate(OUTPUTS_MAX);
+        }
         let (mut demands, mut waiting) = (HashMap::new(), HashMap::new());
         for source in sources {
             let name = source.name.clone();
@@ -65,8 +79,24 @@ impl Remotes {
         Self {
             dialer,
             demands,
+            outputs,
             waiting: Mutex::new(waiting.into_values().collect()),
         }
+    }
+
+    /// The outputs of a stream, live or not.
+    #[must_use]
+    pub fn outputs(&self, name: &str) -> &[Arc<Output>] {
+        self.outputs.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// All outputs, by stream.
+    pub fn all_outputs(&self) -> impl Iterator<Item = (&StreamName, &Arc<Output>)> {
+        let each = |(name, outputs)| {
+            let outputs: &Vec<_> = outputs;
+            outputs.iter().map(move |output| (name, output))
+        };
+        self.outputs.iter().flat_map(each)
     }
 
     /// The pullers of one of `workers` workers; the last one takes what is left.

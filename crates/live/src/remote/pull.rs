@@ -3,24 +3,26 @@
 //!
 //! A source never takes a stream from a publisher: it waits until that one has left.
 
+use super::Source;
 use super::backoff::Backoff;
 use super::demand::Demand;
+use super::follow::follow;
 use super::link::{Failure, Link, Step};
-use super::{Remote, Source};
 use crate::budget::Budget;
 use crate::clock;
 use crate::limits::{
     CONFIG_CHANGES_BURST, FAULTS_BURST, PULL_FIRST_MEDIA_WAIT, PULL_SILENCE_MAX, PULL_TICK,
-    REDIRECTS_MAX, STABLE_AFTER,
+    STABLE_AFTER,
 };
 use crate::reasons::Happened;
 use crate::stream::Lease;
 use crate::worker::Live;
 use std::sync::Arc;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use weir_hub::Announced;
 use weir_media::Mono;
 use weir_ring::{Either, Receiver};
+use weir_rtmp::Url;
 use weir_rtmp::session::client::{Event, Mode};
 
 /// One source. It may be passed to another worker between connections.
@@ -82,31 +84,16 @@ impl Puller {
         }
     }
 
-    /// Pulls once, following redirects; why it ended.
+    /// Pulls once; why it ended.
     async fn attempt(&mut self, live: &Live) -> Failure {
-        let Remote { url, .. } = &self.source.remote;
-        let mut url = url.clone();
-        for _ in 0..=REDIRECTS_MAX {
-            let mut pull = Pull::new(live, &self.source, self.on_demand.as_ref().map(|d| &d.0));
-            let failure = pull.run(&url).await;
-            let stable = pull
-                .began
-                .is_some_and(|b| clock::now().mono.since(b) >= STABLE_AFTER);
-            if stable {
-                self.backoff.reset();
-            }
-            match failure {
-                Failure::Redirected(to) => match url.redirected(&to) {
-                    Ok(elsewhere) => {
-                        debug!(stream = %self.source.name, from = %url, to = %elsewhere, "redirected");
-                        url = elsewhere;
-                    }
-                    Err(why) => return Failure::Redirects(why),
-                },
-                failure => return failure,
-            }
+        let demand = self.on_demand.as_ref().map(|d| &d.0);
+        let mut pull = Pull::new(live, &self.source, demand);
+        let failure = follow(&self.source.remote.url, &mut pull, Pull::run).await;
+        let stable = |began| clock::now().mono.since(began) >= STABLE_AFTER;
+        if pull.began.is_some_and(stable) {
+            self.backoff.reset();
         }
-        Failure::Redirects("leads in a loop")
+        failure
     }
 }
 
@@ -149,16 +136,16 @@ impl<'a> Pull<'a> {
         }
     }
 
-    async fn run(&mut self, url: &weir_rtmp::Url) -> Failure {
+    async fn run(&mut self, url: Url) -> Failure {
         let Some(remotes) = self.live.shared().remotes.get() else {
             return Failure::Unwanted;
         };
-        let opened = Link::open(&remotes.dialer, &self.source.remote, url, Mode::Play).await;
+        let opened = Link::open(&remotes.dialer, &self.source.remote, &url, Mode::Play).await;
         let mut link = match opened {
             Ok(link) => link,
             Err(failure) => return failure,
         };
-        self.heard = clock::now().mono;
+        (self.heard, self.began) = (clock::now().mono, None);
         let failure = self.exchange(&mut link).await;
         // By whatever way the source leaves, its open segment is closed at once.
         self.lease = None;
@@ -242,8 +229,7 @@ impl<'a> Pull<'a> {
                     return Err(Failure::Media("too much of what it sends is malformed"));
                 }
             }
-            // To the same place: the next attempt goes there.
-            Event::Ended | Event::ReconnectRequested { .. } => return Err(Failure::Ended),
+            Event::Ended => return Err(Failure::Ended),
             _ => {}
         }
         Ok(())

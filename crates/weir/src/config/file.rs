@@ -39,6 +39,34 @@ pub struct InputEntry {
     /// Sites whose pages may play the stream; every site if it is left out.
     #[serde(default)]
     pub allowed_origins: Option<Sites>,
+    /// FLV: what it shows while nobody publishes.
+    #[serde(default)]
+    pub slate: Option<PathBuf>,
+    /// For how long at most.
+    #[serde(default)]
+    pub slate_time: Option<Span>,
+    /// Where it goes besides.
+    #[serde(default)]
+    pub push: Vec<PushEntry>,
+}
+
+/// One of `push`: a server that a stream goes to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushEntry {
+    /// What it is called here.
+    pub name: InputName,
+    /// Where it is.
+    pub url: RemoteUrl,
+    /// The stream's name or key there, if that does not stand at the end of `url`.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// PEM: the certificates that are trusted instead of the system's authorities.
+    #[serde(default)]
+    pub tls_ca: Option<PathBuf>,
+    /// Whether it is pushed to; it is if this is left out.
+    #[serde(default)]
+    pub enabled: Option<bool>,
 }
 
 /// One `[[pull]]`: a stream that comes from another server.
@@ -61,6 +89,15 @@ pub struct PullEntry {
     /// How long after the last viewer it is given up.
     #[serde(default)]
     pub idle: Option<Span>,
+    /// FLV: what it shows while nobody publishes.
+    #[serde(default)]
+    pub slate: Option<PathBuf>,
+    /// For how long at most.
+    #[serde(default)]
+    pub slate_time: Option<Span>,
+    /// Where it goes besides.
+    #[serde(default)]
+    pub push: Vec<PushEntry>,
 }
 
 /// `[access]`: networks that may publish and play, whatever an input says.
