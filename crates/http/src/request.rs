@@ -163,13 +163,15 @@ fn refuse(fault: httparse::Error, window: &[u8]) -> Error {
 }
 
 /// Whether the connection begins with HTTP/2's preface (RFC 9113 §3.4), or with so much of
-/// it that has come.
+/// it that has come, if that is its first line at least.
 fn is_http2_preface(window: &[u8]) -> bool {
+    const LINE: &[u8] = b"PRI * HTTP/2.0";
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    window
+    let known = window
         .iter()
         .zip(PREFACE)
-        .all(|(byte, known)| byte == known)
+        .all(|(byte, known)| byte == known);
+    known && window.len() >= LINE.len()
 }
 
 /// The third and last word of a request line.
