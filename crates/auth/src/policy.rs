@@ -255,7 +255,12 @@ impl Policy {
         }
         let (app, _) = split_query(app);
         let (key, _) = split_query(key);
-        let name = StreamName::parse(self.path(app, key).as_ref()).map_err(bad_name)?;
+        let path = self.path(app, key);
+        // Whoever plays the address that they publish to would have their key logged as a name.
+        if self.find(path.as_ref()).is_some() {
+            return Err(Refusal::BadName("is a stream key; play the stream's name"));
+        }
+        let name = StreamName::parse(path.as_ref()).map_err(bad_name)?;
         self.admits_player(name.as_str(), request.address)?;
         Ok(name)
     }

@@ -38,6 +38,10 @@ impl Fanout {
         }
     }
 
+    pub(crate) fn handle_publish(&mut self) {
+        self.muxer.handle_publish();
+    }
+
     pub(crate) fn handle_metadata(&mut self, metadata: &Metadata) {
         self.muxer.handle_metadata(metadata);
     }

@@ -223,6 +223,11 @@ impl Subscription {
         self.cursor.as_mut().map_or(0, Cursor::take_skips)
     }
 
+    /// Begins anew, with all that a new reader gets.
+    pub(crate) fn rejoin(&mut self) {
+        self.cursor = None;
+    }
+
     /// Stops the stream for this reader, or lets it go on at the last random access point.
     pub fn set_paused(&mut self, paused: bool) {
         if let Some(cursor) = &mut self.cursor

@@ -64,8 +64,8 @@ impl Gather {
     }
 
     fn target(&self, span: Duration) -> usize {
-        let bytes = self.received as f64 * GATHER_SPAN.as_secs_f64() / span.as_secs_f64();
-        match bytes as usize {
+        let bytes = u128::from(self.received) * GATHER_SPAN.as_micros() / span.as_micros().max(1);
+        match usize::try_from(bytes).unwrap_or(usize::MAX) {
             few if few < GATHER_BYTES_MIN => 1,
             bytes => bytes.min(GATHER_BYTES_MAX),
         }
@@ -86,7 +86,7 @@ mod tests {
     fn what_arrives_in_the_span_is_gathered() {
         let mut gather = Gather::new(Mono(0));
         let second = Duration::from_secs(1);
-        gather.received = 625_000;
+        gather.received = 637_500;
         assert_eq!(gather.target(second), 25_000);
         gather.received = 100_000_000;
         assert_eq!(gather.target(second), GATHER_BYTES_MAX);

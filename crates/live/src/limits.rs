@@ -19,6 +19,11 @@ pub const HANDOFF_HOPS_MAX: u8 = 3;
 /// record, and its colour behind it.
 pub const CONFIG_CHANGES_BURST: u32 = 32;
 
+/// Requests to publish or play of one connection at once; then one a second. Each may wait some
+/// seconds for a hook or a stream, one after another, so this also bounds how long a connection
+/// lives on whose peer has gone.
+pub const REQUESTS_BURST: u32 = 24;
+
 /// How long the start waits for a worker to take the next unsealed stream.
 pub const RESUME_WAIT: Duration = Duration::from_secs(10);
 
@@ -53,7 +58,7 @@ pub const TLS_HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 
 /// How much of a publisher's media one receive gathers while nobody watches frame by frame. It is a
 /// part of the shortest chunk, and by so much news of a segment may be late.
-pub const GATHER_SPAN: Duration = Duration::from_millis(40);
+pub const GATHER_SPAN: Duration = Duration::from_millis(60);
 
 /// Bytes gathered at most: a picture of 25 Mbit/s. They wait in the socket's buffer.
 pub const GATHER_BYTES_MAX: usize = 64 * 1024;
@@ -62,7 +67,7 @@ pub const GATHER_BYTES_MAX: usize = 64 * 1024;
 pub const GATHER_BYTES_MIN: usize = 4 * 1024;
 
 /// What a socket has gathered is taken after so long, if not enough came.
-pub const GATHER_WAIT: Duration = Duration::from_millis(100);
+pub const GATHER_WAIT: Duration = Duration::from_millis(150);
 
 /// Pause after the first failure of a connection to another server; it doubles with each.
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);

@@ -50,6 +50,8 @@ reasons! {
         Stalled = "stalled",
         /// The peer changed its codec configuration over and over.
         ConfigRate = "config_rate",
+        /// The peer asked to publish or play over and over.
+        Requests = "requests",
         /// A fault of the program.
         Internal = "internal",
     }

@@ -6,8 +6,8 @@ use crate::budget::Budget;
 use crate::clock;
 use crate::gather::Gather;
 use crate::limits::{
-    CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, PLAY_WAIT, RECEIVE_BATCH_MAX, SEND_WAIT,
-    TRANSMIT_BATCH_MAX, VIEWER_STALLED_WAIT,
+    CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, PLAY_WAIT, RECEIVE_BATCH_MAX,
+    REQUESTS_BURST, SEND_WAIT, TRANSMIT_BATCH_MAX, VIEWER_STALLED_WAIT,
 };
 use crate::play::{self, Over, Plays};
 use crate::reasons::{Closed, Happened, PlayRefused, Refused, ViewerClosed};
@@ -107,6 +107,8 @@ struct Session {
     media: Vec<Bytes>,
     config_changes: Budget,
     gather: Gather,
+    /// Requests to publish or play. Each may ask a hook, and wait for a stream.
+    requests: Budget,
     /// The worker is about to stop; `None` once the client was told.
     leaving: Option<Notified>,
     /// Counts the client among those that were asked to connect elsewhere.
@@ -199,6 +201,7 @@ impl Session {
             media: Vec::new(),
             config_changes: Budget::new(CONFIG_CHANGES_BURST, now),
             gather: Gather::new(now),
+            requests: Budget::new(REQUESTS_BURST, now),
         }
     }
 
@@ -366,12 +369,14 @@ impl Session {
                     kind,
                 }) => {
                     send(stream, &mut answers).await?;
+                    self.spend_request()?;
                     if let Some(publish) = self.authorise(stream_id, &target, kind).await {
                         return Ok(Drained::Publish(publish));
                     }
                 }
                 Output::Event(Event::Play { stream_id, target }) => {
                     send(stream, &mut answers).await?;
+                    self.spend_request()?;
                     self.play(stream_id, &target).await;
                 }
                 Output::Event(event) => self.handle(event)?,
@@ -512,6 +517,17 @@ impl Session {
         self.machine.refuse_publish(stream_id, answer);
     }
 
+    /// Takes a request of the connection's budget.
+    fn spend_request(&mut self) -> Result<(), End> {
+        match self.requests.take(clock::now().mono) {
+            true => Ok(()),
+            false => {
+                let why = "too many requests to publish or play on one connection";
+                Err(End::Fault(Closed::Requests, why.into()))
+            }
+        }
+    }
+
     /// Begins an authorised publish session here, or moves it to the stream's owner.
     async fn begin(&mut self, stream: Stream, publish: Publish) -> Result<Stream, End> {
         let stream_id = publish.stream_id;
@@ -540,6 +556,7 @@ impl Session {
                 "the session was moved twice".into(),
             ));
         };
+        self.gather.stop(&stream, clock::now().mono);
         let socket = match stream.detach().await {
             Ok(socket) => socket,
             Err(e) => return Err(End::Fault(Closed::Socket, e.to_string())),
@@ -614,7 +631,7 @@ impl Session {
             } => {
                 debug!(
                     connection = self.connection,
-                    app,
+                    app = app.split('/').next(),
                     encoder = flash_ver,
                     "connect"
                 );

@@ -167,6 +167,7 @@ impl LiveStream {
         if let Some(writer) = &mut state.writer {
             writer.publish_back(now);
         }
+        state.fanout.handle_publish();
         state.hub.handle_publish(Announced::default(), now);
         self.drain(&mut state);
         Lease {

@@ -24,6 +24,16 @@ fn entries(settings: &Settings) -> impl Iterator<Item = Entry<'_>> {
 /// # Errors
 /// A text for the operator.
 pub fn check(settings: &Settings) -> Result<(), String> {
+    let idle = settings
+        .pulls
+        .iter()
+        .find(|p| p.on_demand && p.slate.is_some());
+    if let Some(pull) = idle {
+        let name = &pull.name;
+        return Err(format!(
+            "{name:?} is pulled on_demand and has a slate: it would be shown whenever nobody watches"
+        ));
+    }
     for (name, slate, time) in entries(settings) {
         let Some(time) = time else { continue };
         if slate.is_none() {

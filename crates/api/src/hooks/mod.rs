@@ -94,14 +94,16 @@ impl Runner {
             let (asks, call) = (task.reply.is_some(), task.call);
             let queue = if asks { &asking } else { &telling };
             let since = Instant::now();
+            // Before it is queued: it may be done before the call returns.
+            if !asks {
+                counted.send_modify(|n| *n += 1);
+            }
             match queue.try_send(Queued { task, since }) {
-                Ok(()) => {
-                    if !asks {
-                        counted.send_modify(|n| *n += 1);
-                    }
-                    Ok(())
-                }
+                Ok(()) => Ok(()),
                 Err(refused) => {
+                    if !asks {
+                        counted.send_modify(|n| *n -= 1);
+                    }
                     lost.count(call, Outcome::Dropped);
                     Err(refused.into_inner().task)
                 }

@@ -169,8 +169,9 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// The meaning of an HTTP answer: 2xx allows; 3xx allows, and a `Location` that is a stream's
-    /// name renames; anything else refuses.
+    /// The meaning of an HTTP answer: 2xx allows; 302, 303 and 307 allow, and a `Location` that is a
+    /// stream's name renames; 301 and 308, which say that the hook itself is elsewhere, are failures;
+    /// anything else refuses.
     ///
     /// A `Location` with slashes means its last segment, because many frameworks make a whole URL
     /// of whatever they are told to redirect to. `rtmp://` would make nginx-rtmp relay the
@@ -179,7 +180,8 @@ impl Answer {
     pub fn of(status: u16, location: Option<&[u8]>) -> Self {
         match status {
             200..=299 => Self::Allow,
-            300..=399 => match location {
+            301 | 308 => Self::Fail("the hook's address has moved; name the new one".into()),
+            302 | 303 | 307 => match location {
                 Some(location) => Self::renamed(location),
                 None => Self::Allow,
             },
@@ -488,7 +490,8 @@ mod tests {
             (204, Some("x"), Answer::Allow),
             (302, None, Answer::Allow),
             (302, Some("other"), name("other")),
-            (301, Some("/live/other?x=/y"), name("other")),
+            (303, Some("/live/other?x=/y"), name("other")),
+            (304, None, Answer::Refuse),
             (307, Some("http://127.0.0.1:3000/other"), name("other")),
             (100, None, Answer::Refuse),
             (403, Some("other"), Answer::Refuse),

@@ -108,6 +108,11 @@ impl Muxer {
         }
     }
 
+    /// A publisher comes. Tracks that joined an earlier session late are not of this one.
+    pub fn handle_publish(&mut self) {
+        self.seen.clear();
+    }
+
     /// A track goes on with this configuration ([`crate::Output::Track`]).
     pub fn handle_track(&mut self, config: &CodecConfig) {
         let kind = config.kind();

@@ -88,6 +88,9 @@ impl Push<'_> {
             Ok(link) => link,
             Err(failure) => return failure,
         };
+        // Another connection knows nothing of what an earlier one, which redirected, was sent.
+        self.subscription.rejoin();
+        self.base = None;
         let failure = match self.wait(&mut link).await {
             Ok(()) => self.forward(&mut link).await,
             Err(failure) => failure,
