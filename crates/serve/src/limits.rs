@@ -16,8 +16,8 @@ pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
 /// each acknowledgement that comes in meanwhile makes the kernel send the partial packet at hand,
 /// and does so under the socket's lock, from the core that took the acknowledgement, while the
 /// worker waits for the lock: a quarter of the worker's time at 2 MB on loopback
-/// (docs/performance.md).
-pub const CORK_BYTES_MIN: u64 = 32 << 10;
+/// (docs/performance.md). At 64 KB, two packets, corking costs more than it saves.
+pub const CORK_BYTES_MIN: u64 = 128 << 10;
 
 /// Largest piece of an answer that is sent under one deadline: a memory gather, a sendfile call,
 /// or the range that is looked for in the page cache. Memory pieces are references, so this
