@@ -86,8 +86,8 @@ mod tests {
     fn what_arrives_in_the_span_is_gathered() {
         let mut gather = Gather::new(Mono(0));
         let second = Duration::from_secs(1);
-        gather.received = 637_500;
-        assert_eq!(gather.target(second), 25_000);
+        gather.received = 625_000;
+        assert_eq!(gather.target(second), 37_500);
         gather.received = 100_000_000;
         assert_eq!(gather.target(second), GATHER_BYTES_MAX);
         // Audio alone is heard at once.

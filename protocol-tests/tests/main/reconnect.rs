@@ -86,11 +86,12 @@ fn a_pull_survives_its_source() {
     let origin = stopped.start();
     let _publisher = show(&origin);
     eventually(WAIT, "it goes on", || {
-        (weir.media(&live.main).discontinuities() == 1).then_some(())
+        (weir.media(&live.main).discontinuities() >= 1).then_some(())
     });
     let now = weir.media(&live.main).last();
     let media = weir.reaches(&live.main, now + 3, WAIT);
-    assert_eq!(media.discontinuities(), 1);
+    // A second one, if the pull was asked to come again and met the server that leaves once more.
+    assert!((1..=2).contains(&media.discontinuities()));
     assert_eq!(
         weir.multivariant("copy", Format::Cmaf).broadcast(),
         live.broadcast()
