@@ -30,6 +30,11 @@ impl<'a> BitReader<'a> {
         }
     }
 
+    /// Bytes that were read from, the last one perhaps in part.
+    pub(crate) fn bytes_read(&self) -> usize {
+        self.byte + usize::from(self.bit > 0)
+    }
+
     pub(crate) fn flag(&mut self, field: &'static str) -> Result<bool, Error> {
         if self.bit == 0 && self.unescape && self.zeros >= 2 && self.data.get(self.byte) == Some(&3)
         {

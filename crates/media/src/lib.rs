@@ -21,6 +21,8 @@
 //! | AC-3 and Enhanced AC-3: sync frames, `dac3`, `dec3` | [`ac3`] |
 //! | MP3: the frame header | [`mp3`] |
 //! | the line of a sample table | [`sample`] |
+//! | data with a time: SCTE-35, ID3 | [`datum`] |
+//! | SCTE-35: splice information sections | [`scte35`] |
 //! | names that may be a path segment | [`name`] |
 #![forbid(unsafe_code)]
 
@@ -30,6 +32,7 @@ pub mod av1;
 pub mod avc;
 mod bits;
 pub mod codec;
+pub mod datum;
 pub mod error;
 pub mod flac;
 pub mod frame;
@@ -41,11 +44,13 @@ pub mod name;
 pub mod opus;
 pub mod picture;
 pub mod sample;
+pub mod scte35;
 pub mod time;
 pub mod vp9;
 mod vui;
 
 pub use codec::CodecConfig;
+pub use datum::{Datum, DatumKind};
 pub use error::Error;
 pub use frame::{Frame, TrackId, TrackKind};
 pub use name::StreamName;

@@ -27,3 +27,14 @@ pub const OBUS_PER_TEMPORAL_UNIT_MAX: usize = 1024;
 /// Largest picture side accepted, in luma samples: level 6.2 of H.264 and HEVC allows 16,888,
 /// that of AV1 16,384.
 pub const PICTURE_SIDE_MAX: u32 = 16_888;
+
+/// Longest splice information section, in bytes: `section_length` has 12 bits, of which the
+/// standard allows 4,093 (SCTE 35 §9.6.1). Real ones stay below 256.
+pub const SCTE35_SECTION_BYTES_MAX: usize = 4096;
+
+/// Most segmentation descriptors read of one section. Real ones have at most a handful; each is
+/// 24 bytes in memory.
+pub const SCTE35_DESCRIPTORS_MAX: usize = 32;
+
+/// Longest datum, in bytes: a whole splice information section, or a small ID3 tag.
+pub const DATUM_BYTES_MAX: usize = 4096;
