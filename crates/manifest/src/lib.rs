@@ -7,18 +7,23 @@
 //! |---|---|
 //! | the playlist that lists renditions | [`multivariant`] |
 //! | the playlist that lists segments | [`media`] |
+//! | what lasts from one date to another | [`date_range`] |
+//! | SCTE-35 as such | [`splice`] |
 //! | reading either | [`read`] |
 //!
-//! Not covered yet: partial segments, delta updates, encryption keys, date ranges; DASH.
+//! Not covered yet: partial segments, delta updates, encryption keys; DASH.
 #![forbid(unsafe_code)]
 
+pub mod date_range;
 pub mod error;
 pub mod limits;
 pub mod media;
 pub mod multivariant;
 pub mod read;
+pub mod splice;
 mod text;
 
+pub use date_range::{DateRange, SpliceAttribute};
 pub use error::{Error, Fault};
 pub use media::{Map, MediaPlaylist, PlaylistType, Segment};
 pub use multivariant::{Multivariant, Rendition, Variant};

@@ -4,6 +4,7 @@
 //! `EXT-X-MAP` (§8). Version 7, which other servers write for fMP4, is about `SERVICE` values
 //! of closed captions, and `EXT-X-GAP` needs none.
 
+use crate::date_range::{self, DateRange};
 use crate::error::Error;
 use crate::limits::EXTINF_US_MIN;
 use crate::text::{all_or_nothing, put_decimal, put_number_tag, put_quoted, put_uri_line};
@@ -27,6 +28,10 @@ pub struct MediaPlaylist<'a> {
     pub end: bool,
     /// The segments, oldest first.
     pub segments: &'a [Segment<'a>],
+    /// `EXT-X-DATERANGE`, by [`DateRange::at`]: each stands in front of the segment that holds
+    /// this moment by its program date-time, those before all segments in front of the first,
+    /// and those after them behind the last. None without a program date-time (§4.4.5.1).
+    pub date_ranges: &'a [DateRange<'a>],
 }
 
 /// `EXT-X-PLAYLIST-TYPE` (§4.4.3.5).
@@ -79,6 +84,8 @@ impl MediaPlaylist<'_> {
             self.put_head(out);
             let mut map = None;
             let mut dates = DateCache::default();
+            let is_dated = self.segments.iter().any(|s| s.program_date_time.is_some());
+            let mut ranges = self.date_ranges.iter().filter(|_| is_dated).peekable();
             for (i, segment) in self.segments.iter().enumerate() {
                 let duration_us = self.duration_us(i, segment)?;
                 if segment.discontinuity {
@@ -90,6 +97,10 @@ impl MediaPlaylist<'_> {
                 }
                 if let Some(time) = segment.program_date_time {
                     dates.put_program_date_time(out, time);
+                    let end = time.plus_us(i64::try_from(duration_us).unwrap_or(i64::MAX));
+                    while let Some(range) = ranges.next_if(|range| range.at < end) {
+                        date_range::put(out, range)?;
+                    }
                 }
                 if segment.gap {
                     out.push_str("#EXT-X-GAP\n");
@@ -101,6 +112,7 @@ impl MediaPlaylist<'_> {
                 out.push_str(",\n");
                 put_uri_line(out, segment.uri)?;
             }
+            ranges.try_for_each(|range| date_range::put(out, range))?;
             if self.end {
                 out.push_str("#EXT-X-ENDLIST\n");
             }

@@ -337,6 +337,7 @@ fn two_readers_agree_on_random_windows() {
             playlist_type: None,
             end: r.below(2) == 0,
             segments: &segments,
+            date_ranges: &[],
         };
         let text = text(&playlist);
         agrees_with_m3u8_rs(&playlist, &text);

@@ -122,7 +122,9 @@ impl Section {
         let (command, used) = match command_bytes {
             UNKNOWN_LENGTH => command(command_type, body, adjustment)?,
             len => {
-                let body = body.get(..len).ok_or(Error::Field("splice_command_length"))?;
+                let body = body
+                    .get(..len)
+                    .ok_or(Error::Field("splice_command_length"))?;
                 (command(command_type, body, adjustment)?.0, len)
             }
         };

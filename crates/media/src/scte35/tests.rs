@@ -13,8 +13,7 @@ fn hex(text: &str) -> Vec<u8> {
 /// §14.1, "time_signal – Placement Opportunity Start".
 const PLACEMENT_START: &str = "FC3034000000000000FFFFF00506FE72BD0050001E021C435545494800008E7FCF0001A599B00808000000002CA0A18A3402009AC9D17E";
 /// §14.2, "splice_insert".
-const INSERT: &str =
-    "FC302F000000000000FFFFF014054800008F7FEFFE7369C02EFE0052CCF500000000000A0008435545490000013562DBA30A";
+const INSERT: &str = "FC302F000000000000FFFFF014054800008F7FEFFE7369C02EFE0052CCF500000000000A0008435545490000013562DBA30A";
 /// §14.3, "time_signal – Placement Opportunity End".
 const PLACEMENT_END: &str = "FC302F000000000000FFFFF00506FE746290A000190217435545494800008E7F9F0808000000002CA0A18A350200A9CC6758";
 
@@ -53,7 +52,12 @@ fn section(adjustment: u64, command_type: u8, command: &[u8], descriptors: &[u8]
     let mut out = vec![TABLE_ID, 0x30, 0, 0];
     out.push((adjustment >> 32) as u8 & 1);
     out.extend((adjustment as u32).to_be_bytes());
-    out.extend([0, 0xff, 0xf0 | (command.len() >> 8) as u8, command.len() as u8]);
+    out.extend([
+        0,
+        0xff,
+        0xf0 | (command.len() >> 8) as u8,
+        command.len() as u8,
+    ]);
     out.push(command_type);
     out.extend(command);
     out.extend((descriptors.len() as u16).to_be_bytes());
@@ -85,7 +89,12 @@ fn at_once_and_cancelled() {
         time: None,
         break_duration: None,
     };
-    let insert = |splice| Command::Insert(Insert { event_id: 9, splice });
+    let insert = |splice| {
+        Command::Insert(Insert {
+            event_id: 9,
+            splice,
+        })
+    };
     assert_eq!(found.command, insert(Some(splice)));
     assert_eq!(found.time_near(77), 77);
     let cancelled = Section::parse(&section(0, 5, &[0, 0, 0, 9, 0xff], &[])).unwrap();
