@@ -1,7 +1,7 @@
 //! What the segmenter hands over, as plain values: this crate does not know the hub.
 
 use bytes::Bytes;
-use weir_media::{CodecConfig, Sample, TrackId, TrackKind, Utc};
+use weir_media::{CodecConfig, DatumKind, Sample, TrackId, TrackKind, Utc};
 
 /// A new init section: the first of a track, or a changed configuration.
 #[derive(Debug, Clone)]
@@ -39,6 +39,19 @@ pub struct ChunkInput {
     pub duration: u32,
     /// Starts with a random access point.
     pub independent: bool,
+}
+
+/// Data with a time.
+#[derive(Debug, Clone)]
+pub struct DatumInput {
+    /// What it is written in.
+    pub kind: DatumKind,
+    /// When it applies, in the stream's ticks of 1/90,000 s.
+    pub time_90k: i64,
+    /// The same by the wall clock.
+    pub utc: Utc,
+    /// Its bytes.
+    pub payload: Bytes,
 }
 
 /// A segment has ended: what is known of it only now.

@@ -22,6 +22,7 @@
 mod broadcast;
 mod config;
 mod core;
+mod datum;
 pub mod error;
 mod file;
 pub mod format;
@@ -40,9 +41,10 @@ mod writer;
 
 pub use broadcast::{Broadcast, BroadcastId, State, StreamEntry};
 pub use config::LibraryConfig;
+pub use datum::Datum;
 pub use error::Error;
 pub use file::LogFile;
-pub use input::{ChunkInput, GapInput, InitInput, SegmentInput};
+pub use input::{ChunkInput, DatumInput, GapInput, InitInput, SegmentInput};
 pub use library::Library;
 pub use retain::{Deleted, DiskSpace};
 pub use segment::{Body, Chunk, Piece, Segment, SegmentInfo};

@@ -52,6 +52,11 @@ pub const TRACKS_MAX: usize = 16;
 /// that changes its configuration more often is refused.
 pub const INITS_MAX: usize = 4096;
 
+/// Most data with a time of a broadcast that are in memory: 20 breaks an hour, with their ends,
+/// for two days. At [`weir_media::limits::DATUM_BYTES_MAX`] each 8 MiB; as they are in practice
+/// 300 KiB.
+pub const DATA_MAX: usize = 2048;
+
 /// Most bytes of an init section.
 pub const INIT_BYTES_MAX: usize = 256 * 1024;
 

@@ -1,9 +1,12 @@
 //! What a log holds, from its bytes: pure functions, on whatever a crash has left.
 
+use crate::datum::Datum;
+use crate::format::datum::{DatumBuilder, DatumPiece};
 use crate::format::record::{self, Records};
 use crate::format::{EventCode, FormatError, Header, Record};
 use crate::limits::{SEGMENT_CHUNKS_MAX, SEGMENT_SAMPLES_MAX};
 use bytes::Bytes;
+use std::sync::Arc;
 use weir_media::limits::CONFIG_BYTES_MAX;
 use weir_media::{CodecConfig, Sample, SampleFlags, TrackId, TrackKind, avc};
 use weir_mp4::{Parsed, parse_fragment};
@@ -17,6 +20,8 @@ pub struct Replay {
     pub inits: Vec<ReplayedInit>,
     /// Segments and gaps, in order.
     pub segments: Vec<ReplayedSegment>,
+    /// Data with a time, in order.
+    pub data: Vec<Arc<Datum>>,
     /// Bytes of the data file that the index accounts for.
     pub data_len: u64,
     /// Records up to the end of the last complete group: what follows is to be cut off.
@@ -79,6 +84,7 @@ pub fn replay(index: &[u8], data_len: u64) -> Result<Replay, FormatError> {
             header,
             inits: Vec::new(),
             segments: Vec::new(),
+            data: Vec::new(),
             data_len: 0,
             records: 0,
             seal: None,
@@ -117,6 +123,7 @@ struct Replayer {
 #[derive(Default)]
 struct Group {
     init: Option<ReplayedInit>,
+    datum: Option<DatumBuilder>,
     chunks: Vec<record::Chunk>,
 }
 
@@ -128,7 +135,10 @@ impl Replayer {
         if self.group.init.is_some() && !matches!(record, Record::Config(_)) {
             return Err("configuration is not complete");
         }
-        if !matches!(record, Record::Event(_)) {
+        if self.group.datum.is_some() && !matches!(record, Record::Datum(_)) {
+            return Err("a datum is not complete");
+        }
+        if !matches!(record, Record::Event(_) | Record::Datum(_)) {
             // A file may go on behind a seal that is not the end.
             self.out.seal = None;
         }
@@ -144,6 +154,7 @@ impl Replayer {
                 self.out.stopped |= event.code == EventCode::RecordingStopped;
                 Ok(())
             }
+            Record::Datum(piece) => self.datum(piece),
             Record::Seal(seal) => {
                 self.commit_outside()?;
                 self.out.seal = Some(seal);
@@ -188,6 +199,22 @@ impl Replayer {
             self.commit();
         }
         Ok(())
+    }
+
+    fn datum(&mut self, piece: DatumPiece) -> Result<(), &'static str> {
+        let builder = match self.group.datum.take() {
+            None => DatumBuilder::new(piece)?,
+            Some(mut builder) => {
+                builder.add(&piece)?;
+                builder
+            }
+        };
+        if !builder.is_complete() {
+            self.group.datum = Some(builder);
+            return Ok(());
+        }
+        self.out.data.extend(builder.build());
+        self.commit_outside()
     }
 
     fn chunk(&mut self, chunk: record::Chunk) -> Result<(), &'static str> {

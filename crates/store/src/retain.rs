@@ -2,6 +2,7 @@
 //! first, of all tracks at once.
 
 use crate::broadcast::{Broadcast, BroadcastId, State};
+use crate::core::Track;
 use crate::error::Error;
 use crate::file::{Part, path};
 use crate::library::Library;
@@ -117,6 +118,10 @@ impl Library {
             core.sets.remove(number);
             for track in &mut core.tracks {
                 track.drop_file(*number);
+            }
+            let oldest = core.tracks.iter().filter_map(Track::start).min();
+            if let Some(oldest) = oldest {
+                core.data.forget_before(oldest);
             }
             dirs = core.tracks.iter().map(|t| Arc::clone(&t.dir)).collect();
             last = core.sets.is_empty() && broadcast.state() == State::Ended;

@@ -1,5 +1,6 @@
 //! Snapshots of a broadcast, as all workers read them.
 
+use crate::datum::Datum;
 use crate::list::SegmentList;
 use crate::segment::{Body, Chunk, Segment, SegmentInfo};
 use bytes::Bytes;
@@ -19,6 +20,9 @@ pub struct View {
     pub ended: bool,
     /// The tracks, in ascending order of their ids.
     pub tracks: Vec<Arc<TrackView>>,
+    /// Data with a time, in the order in which they came: of each the newest
+    /// [`crate::limits::DATA_MAX`] that are not deleted.
+    pub data: Arc<Vec<Arc<Datum>>>,
 }
 
 impl View {

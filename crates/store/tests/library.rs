@@ -402,3 +402,62 @@ fn rotated_files_are_complete_in_themselves() {
         assert!(video.init(info.init).is_some());
     }
 }
+
+fn datum(second: i64, len: usize) -> weir_store::DatumInput {
+    weir_store::DatumInput {
+        kind: weir_media::DatumKind::Scte35,
+        time_90k: second * 90_000,
+        utc: Utc(now().utc.0 + second * 1_000_000),
+        payload: vec![second as u8; len].into(),
+    }
+}
+
+/// As (number, seconds, length).
+fn data_of(library: &Library) -> Vec<(u32, i64, usize)> {
+    let view = library.stream("cam").unwrap().current().unwrap().view();
+    let of = |d: &Arc<weir_store::Datum>| (d.number, d.time_90k / 90_000, d.payload.len());
+    view.data.iter().map(of).collect()
+}
+
+#[test]
+fn data_with_a_time_survives_a_restart_and_sealing() {
+    let dir = temp_dir();
+    let expected = [(1, 0, 60), (2, 1, 0), (3, 3, 4096), (4, 4, 28), (5, 9, 29)];
+    run(async {
+        let library = Library::open(config(dir.path()), now()).unwrap();
+        let mut publisher = Publisher::new(4, 300);
+        let mut writer = library.begin(&name("cam"), START, now()).unwrap();
+        // Before there is a file, inside a segment, and between two.
+        writer.add_datum(datum(0, 60)).unwrap();
+        publisher.start(&mut writer);
+        writer.add_datum(datum(1, 0)).unwrap();
+        publisher.part(&mut writer, 0);
+        writer.add_datum(datum(3, 4096)).unwrap();
+        publisher.part(&mut writer, 1);
+        publisher.end(&mut writer, 2);
+        writer.add_datum(datum(4, 28)).unwrap();
+        publisher.segment(&mut writer);
+        writer.add_datum(datum(9, 29)).unwrap();
+        let too_long = writer.add_datum(datum(9, 4097));
+        assert_eq!(too_long.unwrap_err().to_string().contains("datum"), true);
+        writer.flushed().await;
+        assert_eq!(data_of(&library), expected);
+    });
+    let last = run(async {
+        let library = Library::open(config(dir.path()), now()).unwrap();
+        assert_eq!(data_of(&library), expected);
+        let (mut writer, _) = library.resume(&name("cam")).unwrap();
+        writer.add_datum(datum(20, 5)).unwrap();
+        writer.flushed().await;
+        let last = *data_of(&library).last().unwrap();
+        assert!(last.0 > 5 && (last.1, last.2) == (20, 5));
+        writer.seal(now()).await;
+        last
+    });
+    let library = Library::open(config(dir.path()), now()).unwrap();
+    let found = data_of(&library);
+    assert_eq!((&found[..5], found[5]), (&expected[..], last));
+    let view = library.stream("cam").unwrap().current().unwrap().view();
+    assert!(view.ended);
+    assert!(view.data[2].payload.iter().all(|b| *b == 3));
+}

@@ -6,6 +6,7 @@ mod track;
 pub(crate) use track::{CurrentFile, Track};
 
 use crate::config::LibraryConfig;
+use crate::datum::DataLog;
 use crate::limits::MEMORY_BYTES_MAX;
 use crate::view::View;
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub(crate) struct Core {
     /// When it was sealed in this run.
     pub(crate) ended_at: Option<Mono>,
     pub(crate) window: Duration,
+    pub(crate) data: DataLog,
 }
 
 impl Core {
@@ -61,6 +63,7 @@ impl Core {
             discontinuity_sequence,
             ended_at: None,
             window: config.window,
+            data: DataLog::default(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Core {
             target_duration: self.target_duration,
             ended,
             tracks: self.tracks.iter().map(|t| Arc::clone(&t.view)).collect(),
+            data: self.data.all(),
         }
     }
 

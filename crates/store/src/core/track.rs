@@ -346,6 +346,15 @@ impl Track {
         self.records = Vec::new();
     }
 
+    /// Wall-clock time at the start of the oldest segment.
+    pub(crate) fn start(&self) -> Option<Utc> {
+        self.view
+            .segments
+            .iter()
+            .next()
+            .map(|s| s.program_date_time)
+    }
+
     /// Wall-clock time and decoding time at the end of the newest segment.
     pub(crate) fn end(&self) -> Option<(Utc, u64)> {
         let newest = self.closing.back().map(|c| c.segment.info);

@@ -15,10 +15,12 @@
 //! A reader takes the longest valid prefix. An index never points past what was appended
 //! to the data file before it: per segment, data goes first, then its records.
 
+pub mod datum;
 pub mod header;
 pub mod record;
 pub mod samples;
 
+pub use datum::DatumPiece;
 pub use header::{FileKind, HEADER_BYTES, Header};
 pub use record::{
     Chunk, Clock, Config, Discontinuity, Event, EventCode, Init, RECORD_BYTES, Record, Seal,

@@ -5,9 +5,10 @@
 //!  1  flags 1   60  CRC-32
 //!  2  small 2
 //! ```
-//! `small` is the target duration of a segment, the length of a piece of configuration, or
-//! the code of an event.
+//! `small` is the target duration of a segment, the length of a piece of configuration or of a
+//! datum, or the code of an event.
 
+use super::datum::DatumPiece;
 use super::header::{FileKind, HEADER_BYTES, Header};
 use super::{FormatError, Put, Take};
 use weir_media::Utc;
@@ -45,6 +46,8 @@ pub enum Record {
     Gap(Segment),
     /// Nothing follows in this file.
     Seal(Seal),
+    /// A piece of data with a time.
+    Datum(DatumPiece),
 }
 
 /// An init section in the data file.
@@ -235,6 +238,7 @@ impl Record {
             Self::Event(e) => (7, 0, e.code.code()),
             Self::Gap(s) => (8, of_segment(s), s.target_duration),
             Self::Seal(s) => (9, flag(s.end, FINAL), 0),
+            Self::Datum(d) => (10, d.kind, d.len),
         }
     }
 
@@ -273,6 +277,7 @@ impl Record {
             Self::Clock(c) => put.u64(c.decode_time).i64(c.utc.0),
             Self::Event(e) => put.i64(e.utc.0).u64(e.value),
             Self::Seal(s) => put.i64(s.utc.0).u64(s.data_len),
+            Self::Datum(d) => d.put(put),
         };
     }
 
@@ -337,6 +342,7 @@ impl Record {
                 data_len: t.u64(),
                 end: flags & FINAL != 0,
             }),
+            10 => Self::Datum(DatumPiece::take(&mut t, flags, small, offset)?),
             record_type => {
                 return Err(FormatError::RecordType {
                     offset,
@@ -527,6 +533,16 @@ mod tests {
                 utc: Utc(8),
                 data_len: 9,
                 end: true,
+            }),
+            Record::Datum(DatumPiece {
+                number: 1 << 30,
+                kind: 2,
+                at: 56,
+                total: 84,
+                time_90k: -1,
+                utc: Utc(10),
+                len: 28,
+                bytes: [0xee; 28],
             }),
         ]);
         records

@@ -20,6 +20,7 @@ use super::Library;
 use super::scan::End;
 use super::tail::{Patch, list_tail, packets};
 use crate::core::CurrentFile;
+use crate::datum::Datum;
 use crate::error::Error;
 use crate::file::{LogFile, Part, path};
 use crate::format::record::{Event, RECORD_BYTES, Seal, record_offset};
@@ -47,6 +48,7 @@ pub(super) struct Loaded {
     pub(super) header: Header,
     pub(super) inits: Vec<Init>,
     pub(super) segments: Vec<Segment>,
+    pub(super) data: Vec<Arc<Datum>>,
     pub(super) data_len: u64,
     pub(super) samples_len: u64,
     pub(super) records: u64,
@@ -205,6 +207,7 @@ impl Set {
             inits,
             samples_len: samples_end(&replayed.segments),
             segments,
+            data: replayed.data,
             data_len: replayed.data_len,
             records: replayed.records,
             ts_packets: last.map_or(header.ts_packets_before, |s| s.segment.ts_packets_before),

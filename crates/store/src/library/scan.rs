@@ -4,6 +4,7 @@ use super::Library;
 use super::repair::{Loaded, load_set};
 use crate::broadcast::{Broadcast, BroadcastId, State};
 use crate::core::{Core, CurrentFile, Track};
+use crate::datum::DataLog;
 use crate::error::Error;
 use crate::file::{Part, path};
 use crate::format::record::Seal;
@@ -195,6 +196,9 @@ impl Found<'_> {
             core.tracks.extend(self.track(found, target, &core));
         }
         core.tracks.sort_by_key(|t| t.view.id);
+        let data = all().flat_map(|s| s.data.iter().map(Arc::clone)).collect();
+        let floor = u32::try_from(self.now.utc.seconds()).unwrap_or(u32::MAX);
+        core.data = DataLog::recovered(data, floor);
         let newest = || all().filter(|s| s.header.file_number == core.file_number);
         let start = newest().map(|s| s.header.media_sequence).min();
         let readable = |t: &FoundTrack| {

@@ -8,6 +8,7 @@ use crate::broadcast::{Broadcast, State, StreamEntry};
 use crate::core::{Core, CurrentFile, Listed, Track};
 use crate::error::Error;
 use crate::file::LogFile;
+use crate::format::datum::datum_pieces;
 use crate::format::record::{Clock, Discontinuity, Seal, Segment as SegmentRecord};
 use crate::format::{FileKind, HEADER_BYTES, Header, Record, samples};
 use crate::library::Library;
@@ -164,6 +165,28 @@ impl Context {
         queue.push(Job::Open(Box::new(OpenRequest::of(&file, mode))));
         track.file = Some(file);
         core.extend_set(number, self.broadcast.started());
+        self.record_data(core);
+    }
+
+    /// Queues what is not recorded of the data, if a file is there. The records of a segment are
+    /// appended together, so these stand between segments.
+    pub(super) fn record_data(self: &Rc<Self>, core: &mut Core) {
+        let data = std::mem::take(&mut core.data.unrecorded);
+        if data.is_empty() || !self.broadcast.is_recording() {
+            return;
+        }
+        let mut files = core
+            .tracks
+            .iter()
+            .filter_map(|t| Some((t.view.id, t.file.as_ref()?)));
+        let Some((id, file)) = files.next() else {
+            core.data.unrecorded = data;
+            return;
+        };
+        let records = data.iter().flat_map(|d| datum_pieces(d)).map(Record::Datum);
+        let job = Job::Records(records.collect());
+        self.queue(id, Some(file)).push(job);
+        self.library.mark_unsynced();
     }
 
     /// A file set that starts with the current init section, and its first bytes.

@@ -18,10 +18,11 @@ pub(crate) use task::{OpenMode, OpenRequest, Opened};
 
 use crate::broadcast::{Broadcast, State, StreamEntry};
 use crate::core::Track;
+use crate::datum::Datum;
 use crate::error::Error;
 use crate::format::record::{self, Event, config_pieces};
 use crate::format::{EventCode, Record};
-use crate::input::{ChunkInput, GapInput, InitInput, SegmentInput};
+use crate::input::{ChunkInput, DatumInput, GapInput, InitInput, SegmentInput};
 use crate::library::Library;
 use crate::limits;
 use crate::segment::SegmentInfo;
@@ -30,6 +31,7 @@ use context::Context;
 use queue::Job;
 use std::rc::Rc;
 use std::sync::Arc;
+use weir_media::limits::DATUM_BYTES_MAX;
 use weir_media::{CodecConfig, Now, TrackId, TrackKind, Utc};
 
 /// Where the numbering of a new broadcast starts; [`Library::next_sequence`] gives it.
@@ -228,6 +230,30 @@ impl Writer {
             ts_packets_before: 0,
         };
         self.context.close(input.track, info, input.target_duration)
+    }
+
+    /// Adds a datum to the broadcast. It is listed at once, and recorded with the first track that
+    /// is being recorded.
+    ///
+    /// # Errors
+    /// More than [`weir_media::limits::DATUM_BYTES_MAX`] bytes.
+    pub fn add_datum(&mut self, input: DatumInput) -> Result<(), Error> {
+        if input.payload.len() > DATUM_BYTES_MAX {
+            return Err(Error::Limit("bytes of a datum"));
+        }
+        let context = &self.context;
+        let mut core = context.broadcast.core();
+        let datum = core.data.add(Datum {
+            number: 0,
+            kind: input.kind,
+            time_90k: input.time_90k,
+            utc: input.utc,
+            payload: input.payload,
+        });
+        core.data.keep_for_file(datum);
+        context.record_data(&mut core);
+        context.publish(&mut core);
+        Ok(())
     }
 
     /// The list of tracks is complete: playlists may be served.
