@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod data;
 pub mod doctor;
 pub mod fanout;
 pub mod limits;

@@ -71,6 +71,25 @@ pub const PENDING_FRAMES_MAX: usize = 1024;
 /// Bytes held while tracks settle: 2 s at 128 Mbit/s, 32 MiB.
 pub const PENDING_BYTES_MAX: usize = 32 << 20;
 
+/// Data with a time held until the stream's timeline is known: 256 KiB at the longest, as they
+/// are 4 KiB.
+pub const DATA_PENDING_MAX: usize = 64;
+
+/// Data with a time that are compared with what comes, 256 KiB at the longest.
+pub const DATA_KNOWN: usize = 64;
+
+/// The same bytes for times no further apart than this are one datum that is said again, in
+/// ticks of 1/90,000 s: 10 s. Splices are announced several times over some seconds.
+pub const DATA_REPEAT_90K: i64 = 10 * 90_000;
+
+/// Data with a time taken in a second. A splice is announced by a few; the log gets as much for
+/// each as for a chunk of media.
+pub const DATA_PER_SECOND_MAX: u32 = 32;
+
+/// How far from the stream's head a datum may apply either way, in ticks of 1/90,000 s: an hour.
+/// What is further off is of another clock.
+pub const DATA_AWAY_90K_MAX: i64 = 3600 * 90_000;
+
 /// Tracks of a stream (`design.md` §18): what an encoder sends at once, and the bound of the log.
 /// Each further one holds a queue, an open chunk and a frame: 40 MiB at worst.
 pub const TRACKS_MAX: usize = 16;

@@ -1,7 +1,7 @@
 //! What a stream gives out.
 
 use bytes::Bytes;
-use weir_media::{CodecConfig, Frame, Mono, Sample, TrackId, TrackKind, Utc};
+use weir_media::{CodecConfig, DatumKind, Frame, Mono, Sample, TrackId, TrackKind, Utc};
 
 /// One step of the stream, in the order in which it is to be stored and listed.
 ///
@@ -111,6 +111,18 @@ pub enum Output {
     Track(CodecConfig),
     /// A frame, at its place in the stream, in the order of arrival.
     Frame(Frame),
+    /// Data with a time, once its place in the stream is known. The time may be ahead of the
+    /// media.
+    Datum {
+        /// What it is written in.
+        kind: DatumKind,
+        /// When it applies: decoding time of a keyframe shown then, in ticks of 1/90,000 s.
+        time_90k: i64,
+        /// The same by the wall clock, as program date-times have it.
+        utc: Utc,
+        /// Its bytes.
+        payload: Bytes,
+    },
     /// Something an operator wants to know.
     Event(Event),
 }
@@ -206,6 +218,12 @@ pub struct Counters {
     pub gaps: u64,
     /// Chunks, over all tracks.
     pub chunks: u64,
+    /// Data with a time handed in.
+    pub data: u64,
+    /// Of those: the same as one shortly before.
+    pub data_repeated: u64,
+    /// Of those: thrown away, whatever the reason.
+    pub data_dropped: u64,
     /// Publish sessions.
     pub sessions: u64,
 }

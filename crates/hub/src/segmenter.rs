@@ -276,6 +276,11 @@ impl Segmenter {
         self.open.clear();
     }
 
+    /// The wall-clock time of a place in the stream; `None` before the session has a segment.
+    pub(crate) fn date(&self, time_90k: i64) -> Option<Utc> {
+        self.wall.at(time_90k)
+    }
+
     /// When [`Segmenter::pump`] has something to do without a frame.
     pub(crate) fn deadline(&self) -> Option<Mono> {
         let waiting = |slot: usize| {

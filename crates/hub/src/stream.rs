@@ -1,10 +1,11 @@
 //! The machine: publish sessions in, output out.
 
 use crate::config::{Announced, Origin, Resume, StreamConfig};
+use crate::data::Data;
 use crate::limits::{
     AAC_FRAME_BYTES_MAX, ABSENCE_US_MAX, AUDIO_FRAME_BYTES_MAX, AUDIO_RATE_MAX, AUDIO_RATE_MIN,
-    COMPOSITION_MAX_90K, FRAME_BYTES_MAX, SENT_TIME_MAX, STEP_MAX_90K, STREAM_TIMESCALE,
-    TIME_ORIGIN_90K,
+    COMPOSITION_MAX_90K, DATA_AWAY_90K_MAX, FRAME_BYTES_MAX, SENT_TIME_MAX, STEP_MAX_90K,
+    STREAM_TIMESCALE, TIME_ORIGIN_90K,
 };
 use crate::output::{Counters, Event, Output};
 use crate::pending::{Arrived, Pending};
@@ -15,7 +16,7 @@ use crate::time::Time;
 use crate::timeline::{JoinedKind, Placed, Timeline};
 use crate::track::{Queued, grid};
 use weir_media::time::rescale;
-use weir_media::{CodecConfig, Frame, Mono, Now, TrackId, TrackKind, Utc};
+use weir_media::{CodecConfig, Datum, Frame, Mono, Now, TrackId, TrackKind, Utc};
 
 /// One live stream over its publish sessions.
 ///
@@ -29,6 +30,7 @@ pub struct Stream {
     places: Places,
     timeline: Timeline,
     session: Option<Session>,
+    data: Data,
     /// Newest decoding time in ticks of 1/90,000 s, and when it was seen.
     head: Option<Head>,
 }
@@ -100,6 +102,7 @@ impl Stream {
             places: Places::default(),
             timeline: Timeline::default(),
             session: None,
+            data: Data::default(),
             head: None,
         }
     }
@@ -164,6 +167,23 @@ impl Stream {
         } else {
             self.segmenter.sink.dropped(1);
         }
+        if !self.data.is_empty() {
+            self.place_data();
+        }
+    }
+
+    /// Data with a time, on the same clock as the frames. It is dropped and counted if nobody
+    /// publishes, if it is too long or too far from the media, or if there is too much of it;
+    /// what is said again is passed over.
+    pub fn handle_datum(&mut self, datum: Datum, now: Now) {
+        let counters = &mut self.segmenter.sink.counters;
+        if self.session.is_none() {
+            counters.data += 1;
+            counters.data_dropped += 1;
+            return;
+        }
+        self.data.push(datum, now.mono, counters);
+        self.place_data();
     }
 
     /// The publisher left: all frames and the open segment are given out at once.
@@ -390,6 +410,10 @@ impl Stream {
         );
         frame.dts = queued.dts;
         frame.pts = queued.dts + i64::from(queued.composition_offset);
+        if slot == VIDEO && frame.key {
+            let offset = i64::from(queued.composition_offset);
+            self.data.composition_90k = rescale(offset, scale, STREAM_TIMESCALE);
+        }
         let place = (slot, track);
         if active {
             self.segmenter.push(slot, queued, now);
@@ -400,6 +424,36 @@ impl Stream {
             return;
         }
         self.segmenter.sink.fan_out(frame);
+    }
+
+    /// Gives data their places in the stream, if those are known.
+    fn place_data(&mut self) {
+        let settled = self.session.as_ref().is_some_and(|s| s.pending.is_none());
+        let Some(head) = self.head.filter(|_| settled) else {
+            return;
+        };
+        while !self.data.is_empty() && self.segmenter.date(head.time_90k).is_some() {
+            let Some(datum) = self.data.pop() else {
+                return;
+            };
+            let shown_90k = self.timeline.project(VIDEO, datum.time_90k);
+            let time_90k = shown_90k.saturating_sub(self.data.composition_90k);
+            let away = time_90k.saturating_sub(head.time_90k).saturating_abs();
+            let sink = &mut self.segmenter.sink;
+            if away > DATA_AWAY_90K_MAX {
+                sink.counters.data_dropped += 1;
+                continue;
+            }
+            let Some(utc) = self.segmenter.date(time_90k) else {
+                return;
+            };
+            self.segmenter.sink.outputs.push_back(Output::Datum {
+                kind: datum.kind,
+                time_90k,
+                utc,
+                payload: datum.payload,
+            });
+        }
     }
 
     /// Reports a new timeline; whether the session starts again because of it.
@@ -440,8 +494,10 @@ impl Stream {
     fn finish(&mut self, now: Now) {
         if self.session.is_some() {
             self.try_settle(true, now);
+            self.place_data();
             self.segmenter.end(now);
             self.session = None;
+            self.data.leave(&mut self.segmenter.sink.counters);
         }
     }
 }

@@ -33,6 +33,14 @@ impl WallClock {
         self.anchor = None;
     }
 
+    /// The wall-clock time of a place in the stream, by the last segment's; `None` before the
+    /// session has one.
+    pub(crate) fn at(&self, time_90k: i64) -> Option<Utc> {
+        let (_, anchor_90k) = self.anchor?;
+        let since = us_of_90k(time_90k.saturating_sub(anchor_90k));
+        Some(self.last?.plus_us(since))
+    }
+
     /// Stamp of a segment that starts at `time_90k`, whose first frame was received at
     /// `received`.
     pub(crate) fn stamp(&mut self, time_90k: i64, received: Utc) -> Utc {
@@ -72,6 +80,8 @@ mod tests {
         // 4 s of media arrive 50 ms late: only 20 ms of that are believed.
         let stamp = clock.stamp(900_000 + 360_000, Utc(104 * S + 50_000));
         assert_eq!(stamp, Utc(104 * S + 20_000));
+        let ahead = clock.at(900_000 + 450_000);
+        assert_eq!(ahead, Some(Utc(105 * S + 20_000)));
     }
 
     #[test]
