@@ -2,7 +2,7 @@
 
 use crate::health::FaultLabel;
 use crate::reasons::{
-    Closed, Happened, PlayRefused, Protocol, Refused, RemoteFailure, ViewerClosed,
+    Closed, DatumLabel, Happened, PlayRefused, Protocol, Refused, RemoteFailure, ViewerClosed,
 };
 use crate::remote::Failure;
 use prometheus_client::metrics::counter::Counter;
@@ -35,6 +35,8 @@ pub struct Counters {
     pub frames: Counter,
     /// Things that happened to streams (repairs, forced cuts, missing keyframes, …).
     pub events: Family<Happened, Counter>,
+    /// Data with a time taken into streams, by kind.
+    pub data: Family<DatumLabel, Counter>,
     /// Segments closed, all tracks.
     pub segments: Counter,
     /// Failures of connections to sources, by reason.
@@ -127,6 +129,26 @@ impl Counters {
             "Sessions moved to their owner",
             self.moved.clone(),
         );
+        r.register(
+            "pull_failures",
+            "Failures of connections to sources",
+            self.pull_failures.clone(),
+        );
+        r.register(
+            "stream_findings",
+            "Streams whose publisher has a fault now",
+            self.findings.clone(),
+        );
+        r.register(
+            "output_failures",
+            "Failures of connections to outputs",
+            self.output_failures.clone(),
+        );
+        self.register_streams(r);
+        self.register_viewers(r);
+    }
+
+    fn register_streams(&self, r: &mut Registry) {
         r.register("streams", "Streams with a broadcast", self.streams.clone());
         r.register(
             "frames",
@@ -144,21 +166,10 @@ impl Counters {
             self.segments.clone(),
         );
         r.register(
-            "pull_failures",
-            "Failures of connections to sources",
-            self.pull_failures.clone(),
+            "stream_data",
+            "Data with a time taken into streams, by kind",
+            self.data.clone(),
         );
-        r.register(
-            "stream_findings",
-            "Streams whose publisher has a fault now",
-            self.findings.clone(),
-        );
-        r.register(
-            "output_failures",
-            "Failures of connections to outputs",
-            self.output_failures.clone(),
-        );
-        self.register_viewers(r);
     }
 
     fn register_viewers(&self, r: &mut Registry) {
@@ -244,6 +255,7 @@ impl Default for Counters {
             streams: Gauge::default(),
             frames: Counter::default(),
             events: at_zero(Happened::ALL),
+            data: at_zero(DatumLabel::ALL),
             segments: Counter::default(),
             pull_failures: at_zero(RemoteFailure::ALL),
             viewers: at_zero(Protocol::ALL),

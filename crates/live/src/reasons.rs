@@ -5,6 +5,7 @@
 
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use std::fmt;
+use weir_media::DatumKind;
 
 /// Declares an enum of reasons with the word of each, which is the label `reason`.
 macro_rules! reasons {
@@ -117,6 +118,21 @@ impl Protocol {
 impl EncodeLabelSet for Protocol {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         [("protocol", self.as_str())].encode(encoder)
+    }
+}
+
+/// What a datum is written in: the label `kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DatumLabel(pub DatumKind);
+
+impl DatumLabel {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self(DatumKind::Scte35), Self(DatumKind::Id3)];
+}
+
+impl EncodeLabelSet for DatumLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        [("kind", self.0.as_str())].encode(encoder)
     }
 }
 

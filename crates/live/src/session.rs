@@ -673,6 +673,7 @@ impl Session {
                     lease.frame(frame);
                 }
             }
+            Event::Datum(datum) => self.publishing.iter().for_each(|l| l.datum(datum.clone())),
             Event::TrackFault { fault, offset } => self.fault(&fault, offset),
             Event::DataFault { fault, offset } => self.fault(&fault, offset),
             Event::SmallChunkSize(size) => {

@@ -9,17 +9,17 @@ use crate::fanout::Fanout;
 use crate::feed::{FeedItem, Relay};
 use crate::health::Examination;
 use crate::limits::EVENTS_LOGGED_BURST;
-use crate::reasons::Happened;
+use crate::reasons::{DatumLabel, Happened};
 use std::cell::RefCell;
 use std::rc::Rc;
 use tracing::{info, warn};
 use weir_hub::doctor::Promise;
 use weir_hub::fanout::FanoutConfig;
 use weir_hub::{Announced, Output};
-use weir_media::{CodecConfig, Frame, Mono, StreamName, TrackId};
+use weir_media::{CodecConfig, Datum, Frame, Mono, StreamName, TrackId};
 use weir_ring::{Either, Notified, Notify, Sender};
 use weir_rtmp::Metadata;
-use weir_store::{ChunkInput, GapInput, InitInput, SegmentInput, Writer};
+use weir_store::{ChunkInput, DatumInput, GapInput, InitInput, SegmentInput, Writer};
 
 /// A stream with a broadcast, live or in grace.
 pub(crate) struct LiveStream {
@@ -346,6 +346,24 @@ impl LiveStream {
                 writer.settled();
                 Ok(())
             }
+            Output::Datum {
+                kind,
+                time_90k,
+                utc,
+                payload,
+            } => {
+                let kind_word = kind.as_str();
+                self.counters.data.get_or_create(&DatumLabel(kind)).inc();
+                if self.logged.borrow_mut().take(clock::now().mono) {
+                    info!(stream = %self.name, at = utc.to_rfc3339(), "{kind_word}");
+                }
+                writer.add_datum(DatumInput {
+                    kind,
+                    time_90k,
+                    utc,
+                    payload,
+                })
+            }
             Output::Event(event) => {
                 let (what, text) = events::describe(&event);
                 self.counters.event(what);
@@ -408,6 +426,11 @@ impl Lease {
             s.exam.frame(&frame, now.mono);
             s.hub.handle_frame(frame, now);
         });
+    }
+
+    /// Data with a time.
+    pub(crate) fn datum(&self, datum: Datum) {
+        self.with(|s| s.hub.handle_datum(datum, clock::now()));
     }
 
     /// Whether somebody gets the stream's frames as they come.

@@ -22,7 +22,7 @@ use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::fmt;
 use video::{Arrival, VideoTrack};
-use weir_media::{CodecConfig, Frame, Mono, TrackId, TrackKind};
+use weir_media::{CodecConfig, Datum, DatumKind, Frame, Mono, TrackId, TrackKind};
 
 /// What came out of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +155,15 @@ impl Demuxer {
     /// Takes note of what the publisher says of its stream, for repairs.
     pub fn handle_metadata(&mut self, metadata: &Metadata) {
         self.audio_hint = audio::hint(metadata).or(self.audio_hint);
+    }
+
+    /// Gives a splice information section the time of its message, in milliseconds modulo 2^32.
+    pub fn cue(&mut self, timestamp: u32, section: Bytes) -> Datum {
+        Datum {
+            kind: DatumKind::Scte35,
+            time_90k: self.clock.unwrap_ms(timestamp).saturating_mul(90),
+            payload: section,
+        }
     }
 
     /// Reads the body of a video message or tag. `timestamp` is in milliseconds modulo 2^32.

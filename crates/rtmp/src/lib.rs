@@ -18,6 +18,7 @@
 //! | the values inside commands | [`amf`], [`amf0`], [`amf3`] |
 //! | FLV files and tag bodies | [`flv`] |
 //! | from tag bodies to frames and back | [`demux`], [`mux`] |
+//! | SCTE-35 in cue points | `cue_point` |
 //! | who says what when | [`session`] |
 //! | a stream's address on another server | [`url`] |
 //! | why a connection ended | [`error`] |
@@ -28,6 +29,7 @@ pub mod amf;
 pub mod amf0;
 pub mod amf3;
 pub mod chunk;
+mod cue_point;
 pub mod demux;
 pub mod error;
 pub mod flv;

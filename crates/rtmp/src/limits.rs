@@ -104,3 +104,6 @@ pub const WRAP_31_MARGIN_MS: i64 = 3_600_000;
 /// Longest address of a stream on another server, key included, in bytes. Signed ones with a token
 /// in the query have a few hundred.
 pub const URL_BYTES_MAX: usize = 2048;
+
+/// Texts of a cue point that are tried for a section; real ones have at most a dozen.
+pub const CUE_POINT_TEXTS_MAX: usize = 64;

@@ -4,9 +4,10 @@ use crate::route::{Rendition, Span};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use weir_manifest::splice::{self, Cue, SpliceRange};
 use weir_manifest::{self as manifest, Map, MediaPlaylist, Multivariant, PlaylistType, Variant};
 use weir_media::picture::VideoRange;
-use weir_media::{CodecConfig, TrackKind};
+use weir_media::{CodecConfig, DatumKind, TrackKind, Utc};
 use weir_store::{Broadcast, SegmentInfo, TrackView, View};
 
 /// From a media playlist's directory, `/{id}/{broadcast}/{span}/`, to the shared media.
@@ -25,6 +26,8 @@ pub(crate) fn stamp(view: &View) -> u64 {
         (track.id, track.first_sequence(), last, track.inits().len()).hash(&mut hasher);
         track.open().map(|o| o.media_sequence).hash(&mut hasher);
     }
+    let newest = view.data.last().map(|d| d.number);
+    (view.data.len(), newest).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -300,6 +303,9 @@ pub(crate) fn media(
             gap: listed.info.gap,
         })
         .collect();
+    let splices = splices(view, first.info.program_date_time);
+    let mut date_ranges: Vec<_> = splices.iter().flat_map(SpliceRange::tags).collect();
+    date_ranges.sort_by_key(|r| r.at);
     let playlist = MediaPlaylist {
         target_duration,
         media_sequence: first.info.media_sequence,
@@ -311,10 +317,24 @@ pub(crate) fn media(
         playlist_type: (span == Span::Vod).then_some(PlaylistType::Vod),
         end: view.ended,
         segments: &segments,
+        date_ranges: &date_ranges,
     };
     let mut text = String::with_capacity(256 + segments.len() * 160);
     playlist.write(&mut text)?;
     Ok(Some(text))
+}
+
+/// What the broadcast's SCTE-35 says, of a playlist that begins at `start`: ranges leave with the
+/// segments that they are about.
+fn splices(view: &View, start: Utc) -> Vec<SpliceRange<'_>> {
+    let cues = view.data.iter().filter(|d| d.kind == DatumKind::Scte35);
+    let mut ranges = splice::ranges(cues.map(|datum| Cue {
+        number: u64::from(datum.number),
+        at: datum.utc,
+        section: &datum.payload,
+    }));
+    ranges.retain(|range| range.concerns_until() >= start);
+    ranges
 }
 
 /// A segment as a playlist lists it.

@@ -439,7 +439,7 @@ fn data_with_a_time_survives_a_restart_and_sealing() {
         publisher.segment(&mut writer);
         writer.add_datum(datum(9, 29)).unwrap();
         let too_long = writer.add_datum(datum(9, 4097));
-        assert_eq!(too_long.unwrap_err().to_string().contains("datum"), true);
+        assert!(too_long.unwrap_err().to_string().contains("datum"));
         writer.flushed().await;
         assert_eq!(data_of(&library), expected);
     });

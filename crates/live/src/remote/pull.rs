@@ -222,6 +222,11 @@ impl<'a> Pull<'a> {
                 self.began.get_or_insert(self.heard);
                 self.begin()?.frame(frame);
             }
+            Event::Datum(datum) => {
+                if let Some(lease) = &self.lease {
+                    lease.datum(datum);
+                }
+            }
             Event::TrackFault { fault, offset } => {
                 self.live.shared().counters.event(Happened::Fault);
                 warn!(stream = %self.source.name, offset, "pull: {fault}");

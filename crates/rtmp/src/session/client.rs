@@ -6,6 +6,7 @@ use super::Output;
 use super::link::Link;
 use super::timer::{Timer, Timers};
 use crate::chunk::{Header, csid};
+use crate::cue_point;
 use crate::demux::{Demuxer, Media, TrackFault};
 use crate::error::{Error, Fault};
 use crate::flv::TagKind;
@@ -17,7 +18,7 @@ use crate::metadata::Metadata;
 use crate::mux::{self, Body};
 use bytes::Bytes;
 use std::collections::VecDeque;
-use weir_media::{CodecConfig, Frame, Mono, TrackId};
+use weir_media::{CodecConfig, Datum, Frame, Mono, TrackId};
 
 /// What a client session wants from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub enum Event {
     },
     /// A frame of a track whose configuration was given.
     Frame(Frame),
+    /// Data with a time.
+    Datum(Datum),
     /// A track or frame cannot be used; the connection goes on.
     TrackFault {
         /// Which, and why.
@@ -337,10 +340,15 @@ impl ClientSession {
             }
             TypeId::DATA_AMF0 | TypeId::DATA_AMF3 => {
                 // Hints: what cannot be read is not missed.
-                let data = Data::parse(message.type_id, &message.payload).ok();
-                if let Some(metadata) = data.as_ref().and_then(Metadata::from_data) {
+                let Ok(data) = Data::parse(message.type_id, &message.payload) else {
+                    return Ok(());
+                };
+                if let Some(metadata) = Metadata::from_data(&data) {
                     self.demuxer.handle_metadata(&metadata);
                     self.events.push_back(Event::Metadata(metadata));
+                } else if let Some(section) = cue_point::splice_section(&data) {
+                    let datum = self.demuxer.cue(message.timestamp, section.into());
+                    self.events.push_back(Event::Datum(datum));
                 }
             }
             TypeId::COMMAND_AMF0 | TypeId::COMMAND_AMF3 => {

@@ -7,6 +7,7 @@ use super::capabilities::Capabilities;
 use super::link::Link;
 use super::target::Target;
 use super::timer::{Timer, Timers};
+use crate::cue_point;
 use crate::demux::{Demuxer, Media, TrackFault};
 use crate::error::{Error, Fault};
 use crate::gather::Gather;
@@ -17,7 +18,7 @@ use crate::metadata::Metadata;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
-use weir_media::{CodecConfig, Frame, Mono, TrackId, TrackKind};
+use weir_media::{CodecConfig, Datum, Frame, Mono, TrackId, TrackKind};
 
 /// How a server session behaves.
 #[derive(Debug, Clone)]
@@ -122,6 +123,8 @@ pub enum Event {
     },
     /// A frame of a track whose configuration was given.
     Frame(Frame),
+    /// Data with a time.
+    Datum(Datum),
     /// A track or frame cannot be used; the connection goes on.
     TrackFault {
         /// Which, and why.
@@ -465,14 +468,16 @@ impl ServerSession {
                 for sub in Aggregate::new(message.timestamp, message.payload) {
                     let sub = sub?;
                     match sub.type_id {
-                        TypeId::DATA_AMF0 => self.handle_data(sub.type_id, &sub.payload, now)?,
+                        TypeId::DATA_AMF0 => {
+                            self.handle_data(sub.type_id, sub.timestamp, &sub.payload, now)?;
+                        }
                         other => self.handle_media(other, sub.timestamp, sub.payload, now)?,
                     }
                 }
                 Ok(())
             }
             TypeId::DATA_AMF0 | TypeId::DATA_AMF3 => {
-                self.handle_data(message.type_id, &message.payload, now)
+                self.handle_data(message.type_id, message.timestamp, &message.payload, now)
             }
             TypeId::COMMAND_AMF0 | TypeId::COMMAND_AMF3 => self.handle_command(&message, now),
             // Shared objects and unknown types are not ours; the rest is control.
@@ -518,7 +523,13 @@ impl ServerSession {
         Ok(())
     }
 
-    fn handle_data(&mut self, type_id: TypeId, body: &[u8], now: Mono) -> Result<(), Fault> {
+    fn handle_data(
+        &mut self,
+        type_id: TypeId,
+        timestamp: u32,
+        body: &[u8],
+        now: Mono,
+    ) -> Result<(), Fault> {
         let Some(publishing) = &mut self.publishing else {
             return Ok(());
         };
@@ -527,6 +538,9 @@ impl ServerSession {
                 if let Some(metadata) = Metadata::from_data(&data) {
                     publishing.demuxer.handle_metadata(&metadata);
                     self.events.push_back(Event::Metadata(metadata));
+                } else if let Some(section) = cue_point::splice_section(&data) {
+                    let datum = publishing.demuxer.cue(timestamp, section.into());
+                    self.events.push_back(Event::Datum(datum));
                 }
                 Ok(())
             }
