@@ -11,7 +11,9 @@ use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::{
     CodecConfig, Mono, Now, Sample, SampleFlags, StreamName, TrackId, TrackKind, Utc,
 };
-use weir_store::{ChunkInput, InitInput, Library, LibraryConfig, SegmentInput, Start, Writer};
+use weir_store::{
+    ChunkInput, InitInput, Library, LibraryConfig, SegmentInput, SegmentStart, Start, Writer,
+};
 
 /// The stream's name.
 pub const NAME: &str = "bench";
@@ -104,6 +106,12 @@ fn chunk(number: u64, size: u64) -> ChunkInput {
     ChunkInput {
         track: TRACK,
         media_sequence: FIRST_SEQUENCE + number,
+        start: SegmentStart {
+            init: 0,
+            discontinuity: false,
+            discontinuity_sequence: 0,
+            program_date_time: Utc(0),
+        },
         part: 0,
         head: head(payload),
         payload: vec![picture(payload)],

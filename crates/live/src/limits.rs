@@ -66,6 +66,10 @@ pub const GATHER_BYTES_MAX: usize = 64 * 1024;
 /// With fewer bytes in the span, 800 kbit/s, there is little to save.
 pub const GATHER_BYTES_MIN: usize = 4 * 1024;
 
+/// A viewer who asks for parts does so several times in this: until then what was gathered for them
+/// would be late.
+pub const PARTS_WANTED_US: i64 = 10_000_000;
+
 /// What a socket has gathered is taken after so long, if not enough came.
 pub const GATHER_WAIT: Duration = Duration::from_millis(150);
 

@@ -8,7 +8,7 @@ use crate::events;
 use crate::fanout::Fanout;
 use crate::feed::{FeedItem, Relay};
 use crate::health::Examination;
-use crate::limits::EVENTS_LOGGED_BURST;
+use crate::limits::{EVENTS_LOGGED_BURST, PARTS_WANTED_US};
 use crate::reasons::{DatumLabel, Happened};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use weir_hub::{Announced, Output};
 use weir_media::{CodecConfig, Datum, Frame, Mono, StreamName, TrackId};
 use weir_ring::{Either, Notified, Notify, Sender};
 use weir_rtmp::Metadata;
-use weir_store::{ChunkInput, DatumInput, GapInput, InitInput, SegmentInput, Writer};
+use weir_store::{ChunkInput, DatumInput, GapInput, InitInput, SegmentInput, SegmentStart, Writer};
 
 /// A stream with a broadcast, live or in grace.
 pub(crate) struct LiveStream {
@@ -278,16 +278,26 @@ impl LiveStream {
                 track,
                 media_sequence,
                 part,
+                init,
                 head,
                 payload,
                 samples,
                 decode_time,
                 duration,
                 independent,
+                discontinuity,
+                discontinuity_sequence,
+                program_date_time,
                 ..
             } => writer.append_chunk(ChunkInput {
                 track,
                 media_sequence,
+                start: SegmentStart {
+                    init,
+                    discontinuity,
+                    discontinuity_sequence,
+                    program_date_time,
+                },
                 part,
                 head,
                 payload,
@@ -433,9 +443,13 @@ impl Lease {
         self.with(|s| s.hub.handle_datum(datum, clock::now()));
     }
 
-    /// Whether somebody gets the stream's frames as they come.
+    /// Whether somebody gets the stream's frames, or its parts, as they come.
     pub(crate) fn is_watched(&self) -> bool {
-        self.stream.state.borrow().fanout.is_watched()
+        let state = self.stream.state.borrow();
+        let parts = state.writer.as_ref().and_then(|w| w.entry().parts_wanted());
+        let now = clock::now().utc.0;
+        state.fanout.is_watched()
+            || parts.is_some_and(|at| now.saturating_sub(at.0) < PARTS_WANTED_US)
     }
 
     /// The stream's name.

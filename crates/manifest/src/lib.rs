@@ -11,7 +11,7 @@
 //! | SCTE-35 as such | [`splice`] |
 //! | reading either | [`read`] |
 //!
-//! Not covered yet: partial segments, delta updates, encryption keys; DASH.
+//! Not covered yet: encryption keys; DASH.
 #![forbid(unsafe_code)]
 
 pub mod date_range;
@@ -25,5 +25,5 @@ mod text;
 
 pub use date_range::{DateRange, SpliceAttribute};
 pub use error::{Error, Fault};
-pub use media::{Map, MediaPlaylist, PlaylistType, Segment};
+pub use media::{LowLatency, Map, MediaPlaylist, Part, PlaylistType, RenditionReport, Segment};
 pub use multivariant::{Multivariant, Rendition, Variant};

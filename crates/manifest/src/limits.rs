@@ -13,3 +13,11 @@ pub const READ_LINES_MAX: usize = 100_000;
 /// 0.000 makes some stop, so the shorter ones, which only a last segment can have, are
 /// written as this.
 pub const EXTINF_US_MIN: u64 = 1_000;
+
+/// `PART-HOLD-BACK` in parts: how far from the live edge a low-latency player stays. The standard
+/// says at least two, and should be three (rfc8216bis §4.4.3.8).
+pub const HOLD_BACK_PARTS: u64 = 3;
+
+/// `CAN-SKIP-UNTIL` in target durations: what is older may be left out of a delta update. The
+/// least that the standard allows (rfc8216bis §4.4.3.8).
+pub const SKIP_TARGETS: u64 = 6;

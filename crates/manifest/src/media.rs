@@ -1,12 +1,13 @@
-//! The media playlist: one rendition's segments (rfc8216bis §4.4.3, §4.4.4).
+//! The media playlist: one rendition's segments (rfc8216bis §4.4.3, §4.4.4), and its
+//! low-latency form with partial segments (§4.4.3.7, §4.4.3.8, §4.4.4.9, §4.4.5.2 to §4.4.5.4).
 //!
 //! `EXT-X-VERSION` is the lowest that the content needs: 3 for fractional `EXTINF`, 6 for
-//! `EXT-X-MAP` (§8). Version 7, which other servers write for fMP4, is about `SERVICE` values
-//! of closed captions, and `EXT-X-GAP` needs none.
+//! `EXT-X-MAP`, 9 for `EXT-X-SKIP` (§8). Version 7, which other servers write for fMP4, is about
+//! `SERVICE` values of closed captions, and `EXT-X-GAP` needs none.
 
 use crate::date_range::{self, DateRange};
 use crate::error::Error;
-use crate::limits::EXTINF_US_MIN;
+use crate::limits::{EXTINF_US_MIN, HOLD_BACK_PARTS, SKIP_TARGETS};
 use crate::text::{all_or_nothing, put_decimal, put_number_tag, put_quoted, put_uri_line};
 use weir_media::Utc;
 
@@ -32,6 +33,47 @@ pub struct MediaPlaylist<'a> {
     /// this moment by its program date-time, those before all segments in front of the first,
     /// and those after them behind the last. None without a program date-time (§4.4.5.1).
     pub date_ranges: &'a [DateRange<'a>],
+    /// Of those, how many from the oldest on a delta update leaves out (`EXT-X-SKIP`): the client
+    /// has them. 0 is a whole playlist.
+    pub skipped: usize,
+    /// What makes it a low-latency playlist.
+    pub low_latency: Option<LowLatency<'a>>,
+}
+
+/// What a playlist with partial segments has beyond others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LowLatency<'a> {
+    /// `PART-TARGET` in microseconds: no part is longer. Not 0.
+    pub part_target_us: u32,
+    /// The segment at the live edge: its parts are there, its end is not. Its URI and duration
+    /// are not written.
+    pub open: Option<Segment<'a>>,
+    /// `EXT-X-PRELOAD-HINT`: where the next part will be.
+    pub preload_hint: Option<&'a str>,
+    /// `EXT-X-RENDITION-REPORT`, one for each other rendition.
+    pub reports: &'a [RenditionReport],
+}
+
+/// A partial segment (§4.4.4.9).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Part {
+    /// Where it is, relative to the playlist.
+    pub uri: String,
+    /// Duration in ticks of its segment.
+    pub duration: u64,
+    /// It holds a keyframe.
+    pub independent: bool,
+}
+
+/// How far another rendition is (§4.4.5.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenditionReport {
+    /// Its playlist, relative to this one.
+    pub uri: String,
+    /// Number of its last segment, or of the one that its last part is of.
+    pub last_msn: u64,
+    /// Number of its last part, where its last segment has parts.
+    pub last_part: Option<u32>,
 }
 
 /// `EXT-X-PLAYLIST-TYPE` (§4.4.3.5).
@@ -62,6 +104,9 @@ pub struct Segment<'a> {
     pub program_date_time: Option<Utc>,
     /// `EXT-X-GAP`: there is no media for this time; players do not load the URI.
     pub gap: bool,
+    /// Its partial segments, oldest first, where it is near the live edge of a low-latency
+    /// playlist.
+    pub parts: &'a [Part],
 }
 
 /// An initialization section (§4.4.4.5).
@@ -81,38 +126,50 @@ impl MediaPlaylist<'_> {
     /// timescale; `out` is then as it was.
     pub fn write(&self, out: &mut String) -> Result<(), Error> {
         all_or_nothing(out, |out| {
-            self.put_head(out);
-            let mut map = None;
-            let mut dates = DateCache::default();
+            self.put_head(out)?;
+            let mut lines = Lines::default();
             let is_dated = self.segments.iter().any(|s| s.program_date_time.is_some());
             let mut ranges = self.date_ranges.iter().filter(|_| is_dated).peekable();
-            for (i, segment) in self.segments.iter().enumerate() {
-                let duration_us = self.duration_us(i, segment)?;
-                if segment.discontinuity {
-                    out.push_str("#EXT-X-DISCONTINUITY\n");
-                }
-                if segment.map.is_some() && segment.map != map {
-                    map = segment.map;
-                    put_map(out, segment.map)?;
-                }
+            let skipped = self.skipped.min(self.segments.len());
+            let (left_out, listed) = self.segments.split_at(skipped);
+            if skipped > 0 {
+                put_number_tag(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS=", skipped as u64);
+                // What the client has of those, it has the section in force of too.
+                lines.map = left_out.iter().rev().find_map(|s| s.map);
+            }
+            for (i, segment) in listed.iter().enumerate() {
+                let duration_us = self.duration_us(skipped + i, segment)?;
+                lines.put_front(out, segment)?;
                 if let Some(time) = segment.program_date_time {
-                    dates.put_program_date_time(out, time);
                     let end = time.plus_us(i64::try_from(duration_us).unwrap_or(i64::MAX));
                     while let Some(range) = ranges.next_if(|range| range.at < end) {
                         date_range::put(out, range)?;
                     }
                 }
+                self.put_parts(out, skipped + i, segment)?;
                 if segment.gap {
                     out.push_str("#EXT-X-GAP\n");
                 }
                 out.push_str("#EXTINF:");
-                put_decimal(out, duration_us / 1_000_000, 1);
-                out.push('.');
-                put_decimal(out, duration_us % 1_000_000, 6);
+                put_seconds(out, duration_us);
                 out.push_str(",\n");
                 put_uri_line(out, segment.uri)?;
             }
             ranges.try_for_each(|range| date_range::put(out, range))?;
+            if let Some(low_latency) = &self.low_latency {
+                if let Some(open) = &low_latency.open {
+                    lines.put_front(out, open)?;
+                    self.put_parts(out, self.segments.len(), open)?;
+                }
+                if let Some(uri) = low_latency.preload_hint {
+                    out.push_str("#EXT-X-PRELOAD-HINT:TYPE=PART,");
+                    put_quoted(out, "URI", uri)?;
+                    out.push('\n');
+                }
+                for report in low_latency.reports {
+                    report.put(out)?;
+                }
+            }
             if self.end {
                 out.push_str("#EXT-X-ENDLIST\n");
             }
@@ -120,8 +177,11 @@ impl MediaPlaylist<'_> {
         })
     }
 
-    fn put_head(&self, out: &mut String) {
-        let version = if self.segments.iter().any(|s| s.map.is_some()) {
+    fn put_head(&self, out: &mut String) -> Result<(), Error> {
+        let open = self.low_latency.and_then(|l| l.open);
+        let version = if self.skipped > 0 {
+            9
+        } else if self.segments.iter().chain(&open).any(|s| s.map.is_some()) {
             6
         } else {
             3
@@ -146,18 +206,54 @@ impl MediaPlaylist<'_> {
         if self.independent_segments {
             out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
         }
+        if let Some(low_latency) = &self.low_latency {
+            let part_us = u64::from(low_latency.part_target_us);
+            if part_us == 0 {
+                return Err(Error::PartTarget);
+            }
+            out.push_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=");
+            put_seconds(
+                out,
+                u64::from(self.target_duration) * SKIP_TARGETS * 1_000_000,
+            );
+            out.push_str(",PART-HOLD-BACK=");
+            put_seconds(out, part_us * HOLD_BACK_PARTS);
+            out.push_str("\n#EXT-X-PART-INF:PART-TARGET=");
+            put_seconds(out, part_us);
+            out.push('\n');
+        }
+        Ok(())
+    }
+
+    /// The parts of a segment, where the playlist has any.
+    fn put_parts(
+        &self,
+        out: &mut String,
+        index: usize,
+        segment: &Segment<'_>,
+    ) -> Result<(), Error> {
+        if self.low_latency.is_none() {
+            return Ok(());
+        }
+        for part in segment.parts {
+            let duration_us = microseconds(part.duration, segment.timescale)
+                .ok_or(Error::Timescale { segment: index })?;
+            out.push_str("#EXT-X-PART:DURATION=");
+            put_seconds(out, duration_us.max(1));
+            out.push(',');
+            put_quoted(out, "URI", &part.uri)?;
+            if part.independent {
+                out.push_str(",INDEPENDENT=YES");
+            }
+            out.push('\n');
+        }
+        Ok(())
     }
 
     /// Duration as it is written, in microseconds, held against the target duration.
     fn duration_us(&self, index: usize, segment: &Segment<'_>) -> Result<u64, Error> {
-        let timescale = u64::from(segment.timescale);
-        if timescale == 0 {
-            return Err(Error::Timescale { segment: index });
-        }
-        // Both products stay below 2^53: the remainder is less than the timescale.
-        let (whole, rest) = (segment.duration / timescale, segment.duration % timescale);
-        let fraction = (rest * 1_000_000 + timescale / 2) / timescale;
-        let exact = whole.saturating_mul(1_000_000).saturating_add(fraction);
+        let exact = microseconds(segment.duration, segment.timescale)
+            .ok_or(Error::Timescale { segment: index })?;
         let duration_us = exact.max(EXTINF_US_MIN);
         if duration_us.saturating_add(500_000) / 1_000_000 > u64::from(self.target_duration) {
             return Err(Error::TargetDuration {
@@ -168,6 +264,61 @@ impl MediaPlaylist<'_> {
         }
         Ok(duration_us)
     }
+}
+
+impl RenditionReport {
+    fn put(&self, out: &mut String) -> Result<(), Error> {
+        out.push_str("#EXT-X-RENDITION-REPORT:");
+        put_quoted(out, "URI", &self.uri)?;
+        out.push_str(",LAST-MSN=");
+        put_decimal(out, self.last_msn, 1);
+        if let Some(part) = self.last_part {
+            out.push_str(",LAST-PART=");
+            put_decimal(out, u64::from(part), 1);
+        }
+        out.push('\n');
+        Ok(())
+    }
+}
+
+/// What the lines of one segment depend on of those before.
+#[derive(Default)]
+struct Lines<'a> {
+    map: Option<Map<'a>>,
+    dates: DateCache,
+}
+
+impl<'a> Lines<'a> {
+    /// What stands in front of a segment and its parts.
+    fn put_front(&mut self, out: &mut String, segment: &Segment<'a>) -> Result<(), Error> {
+        if segment.discontinuity {
+            out.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        if segment.map.is_some() && segment.map != self.map {
+            self.map = segment.map;
+            put_map(out, segment.map)?;
+        }
+        if let Some(time) = segment.program_date_time {
+            self.dates.put_program_date_time(out, time);
+        }
+        Ok(())
+    }
+}
+
+/// Ticks as microseconds, rounded; `None` if there is no timescale.
+fn microseconds(ticks: u64, timescale: u32) -> Option<u64> {
+    let timescale = u64::from(timescale);
+    // Both products stay below 2^53: the remainder is less than the timescale.
+    let (whole, rest) = (ticks.checked_div(timescale)?, ticks % timescale);
+    let fraction = (rest * 1_000_000 + timescale / 2) / timescale;
+    Some(whole.saturating_mul(1_000_000).saturating_add(fraction))
+}
+
+/// Seconds with six decimals.
+fn put_seconds(out: &mut String, us: u64) {
+    put_decimal(out, us / 1_000_000, 1);
+    out.push('.');
+    put_decimal(out, us % 1_000_000, 6);
 }
 
 fn put_map(out: &mut String, map: Option<Map<'_>>) -> Result<(), Error> {

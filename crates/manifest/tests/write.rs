@@ -326,6 +326,7 @@ fn two_readers_agree_on_random_windows() {
                     program_date_time: (r.below(2) == 0)
                         .then(|| Utc(r.below(4_000_000_000_000_000) as i64)),
                     gap: r.below(9) == 0,
+                    ..Segment::default()
                 }
             })
             .collect();
@@ -337,7 +338,7 @@ fn two_readers_agree_on_random_windows() {
             playlist_type: None,
             end: r.below(2) == 0,
             segments: &segments,
-            date_ranges: &[],
+            ..MediaPlaylist::default()
         };
         let text = text(&playlist);
         agrees_with_m3u8_rs(&playlist, &text);

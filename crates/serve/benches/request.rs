@@ -14,7 +14,9 @@ use weir_media::{CodecConfig, Mono, Now, Sample, StreamName, TrackId, Utc};
 use weir_net::ConnectionLimits;
 use weir_ring::{Config, Runtime, net::TcpListener};
 use weir_serve::{Counters, Options, Server};
-use weir_store::{ChunkInput, InitInput, Library, LibraryConfig, SegmentInput, Start, Writer};
+use weir_store::{
+    ChunkInput, InitInput, Library, LibraryConfig, SegmentInput, SegmentStart, Start, Writer,
+};
 
 /// Connections that ask at the same time.
 const CONNECTIONS: u64 = 32;
@@ -64,6 +66,12 @@ fn segment(writer: &mut Writer, index: u64) {
     let chunk = ChunkInput {
         track: VIDEO,
         media_sequence: FIRST + index,
+        start: SegmentStart {
+            init: 1,
+            discontinuity: false,
+            discontinuity_sequence: 0,
+            program_date_time: Utc(1_763_000_000_000_000 + index as i64 * 4_000_000),
+        },
         part: 0,
         head: head.freeze(),
         payload: vec![Bytes::from(unit)],

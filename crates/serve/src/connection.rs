@@ -7,9 +7,7 @@
 
 use crate::delivery::{Watching, Way};
 use crate::input::Input;
-use crate::limits::{
-    DRAIN_BYTES_MAX, HEAD_WAIT, HOLD_WAIT, IDLE_WAIT, LINGER_BYTES_MAX, LINGER_WAIT,
-};
+use crate::limits::{DRAIN_BYTES_MAX, HEAD_WAIT, IDLE_WAIT, LINGER_BYTES_MAX, LINGER_WAIT};
 use crate::live::{self, LiveWanted};
 use crate::quick;
 use crate::resolve::{Hints, Resolved};
@@ -304,7 +302,7 @@ impl Server {
             return Err(io::ErrorKind::InvalidData.into());
         };
         let mut gone = std::pin::pin!(gone);
-        let deadline = Instant::now() + HOLD_WAIT;
+        let began = Instant::now();
         loop {
             let hints = match later {
                 Resolved::Answer(response) => {
@@ -312,7 +310,7 @@ impl Server {
                 }
                 Resolved::Wait(place) => {
                     self.counters().held.inc();
-                    let wait = deadline.saturating_duration_since(Instant::now());
+                    let wait = place.longest.saturating_sub(began.elapsed());
                     let news = weir_ring::select(place.news(), gone.as_mut());
                     let news = weir_ring::timeout(wait, news).await;
                     self.counters().held.dec();

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use weir_manifest::splice::{self, Cue, SpliceRange};
 use weir_manifest::{self as manifest, Map, MediaPlaylist, Multivariant, PlaylistType, Variant};
 use weir_media::picture::VideoRange;
-use weir_media::{CodecConfig, DatumKind, TrackKind, Utc};
+use weir_media::{CodecConfig, DatumKind, TrackId, TrackKind, Utc};
 use weir_store::{Broadcast, SegmentInfo, TrackView, View};
 
 /// From a media playlist's directory, `/{id}/{broadcast}/{span}/`, to the shared media.
-const SHARED: &str = "../../../s";
+pub(crate) const SHARED: &str = "../../../s";
 
 /// Name of the audio group.
 const AUDIO_GROUP: &str = "audio";
@@ -31,6 +31,17 @@ pub(crate) fn stamp(view: &View) -> u64 {
     hasher.finish()
 }
 
+/// The same for a low-latency playlist, which has the chunks.
+pub(crate) fn low_latency_stamp(view: &View) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    stamp(view).hash(&mut hasher);
+    for track in &view.tracks {
+        track.closing().len().hash(&mut hasher);
+        track.open().map(|o| o.chunks.len()).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 /// Media type of a track's init and segments.
 pub(crate) fn media_type(kind: TrackKind) -> &'static str {
     match kind {
@@ -39,11 +50,22 @@ pub(crate) fn media_type(kind: TrackKind) -> &'static str {
     }
 }
 
+/// What a multivariant playlist offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// CMAF.
+    Cmaf,
+    /// CMAF, with parts while it is live.
+    LowLatency,
+    /// MPEG-TS.
+    Ts,
+}
+
 /// The multivariant playlist, or `None` while there is nothing to play yet.
 ///
 /// A track without a segment is waited for while the others have one segment; when they
 /// have more, it is a late one and joins the playlist with its first segment.
-pub(crate) fn multivariant(broadcast: &Broadcast, view: &View, ts: bool) -> Option<String> {
+pub(crate) fn multivariant(broadcast: &Broadcast, view: &View, form: Form) -> Option<String> {
     if !view.settled {
         return None;
     }
@@ -54,9 +76,13 @@ pub(crate) fn multivariant(broadcast: &Broadcast, view: &View, ts: bool) -> Opti
     let listed = || view.tracks.iter().filter(|t| t.last().is_some());
     let uris = Uris {
         broadcast: broadcast.id().to_string(),
-        span: if view.ended { "vod" } else { "live" },
+        span: match (view.ended, form) {
+            (true, _) => "vod",
+            (false, Form::LowLatency) => "ll",
+            (false, _) => "live",
+        },
     };
-    let playlist = if ts {
+    let playlist = if form == Form::Ts {
         muxed_variant(&in_ts(view).collect::<Vec<_>>(), &uris)
     } else {
         let of = |kind| listed().filter(move |t| t.kind == kind).collect::<Vec<_>>();
@@ -285,8 +311,8 @@ pub(crate) fn media(
                 String::new(),
             ),
             Rendition::Track(id) => (
-                format!("{SHARED}/{key}/{}/{}.m4s", id.0, info.media_sequence),
-                format!("{SHARED}/{key}/{}/init-{}.mp4", id.0, info.init),
+                segment_uri(&key, id, info.media_sequence),
+                init_uri(&key, id, info.init),
             ),
         })
         .collect();
@@ -301,11 +327,11 @@ pub(crate) fn media(
             map: (rendition != Rendition::Ts).then_some(Map { uri: map }),
             program_date_time: Some(listed.info.program_date_time),
             gap: listed.info.gap,
+            ..manifest::Segment::default()
         })
         .collect();
     let splices = splices(view, first.info.program_date_time);
-    let mut date_ranges: Vec<_> = splices.iter().flat_map(SpliceRange::tags).collect();
-    date_ranges.sort_by_key(|r| r.at);
+    let date_ranges = date_ranges(&splices);
     let playlist = MediaPlaylist {
         target_duration,
         media_sequence: first.info.media_sequence,
@@ -318,6 +344,7 @@ pub(crate) fn media(
         end: view.ended,
         segments: &segments,
         date_ranges: &date_ranges,
+        ..MediaPlaylist::default()
     };
     let mut text = String::with_capacity(256 + segments.len() * 160);
     playlist.write(&mut text)?;
@@ -326,7 +353,7 @@ pub(crate) fn media(
 
 /// What the broadcast's SCTE-35 says, of a playlist that begins at `start`: ranges leave with the
 /// segments that they are about.
-fn splices(view: &View, start: Utc) -> Vec<SpliceRange<'_>> {
+pub(crate) fn splices(view: &View, start: Utc) -> Vec<SpliceRange<'_>> {
     let cues = view.data.iter().filter(|d| d.kind == DatumKind::Scte35);
     let mut ranges = splice::ranges(cues.map(|datum| Cue {
         number: u64::from(datum.number),
@@ -335,6 +362,23 @@ fn splices(view: &View, start: Utc) -> Vec<SpliceRange<'_>> {
     }));
     ranges.retain(|range| range.concerns_until() >= start);
     ranges
+}
+
+/// The tags of those ranges, in order.
+pub(crate) fn date_ranges<'a>(splices: &'a [SpliceRange<'_>]) -> Vec<manifest::DateRange<'a>> {
+    let mut tags: Vec<_> = splices.iter().flat_map(SpliceRange::tags).collect();
+    tags.sort_by_key(|r| r.at);
+    tags
+}
+
+/// Where a CMAF segment is, from a media playlist.
+pub(crate) fn segment_uri(key: &str, track: TrackId, media_sequence: u64) -> String {
+    format!("{SHARED}/{key}/{}/{media_sequence}.m4s", track.0)
+}
+
+/// Where an init section is, from a media playlist.
+pub(crate) fn init_uri(key: &str, track: TrackId, init: u32) -> String {
+    format!("{SHARED}/{key}/{}/init-{init}.mp4", track.0)
 }
 
 /// A segment as a playlist lists it.
@@ -358,7 +402,7 @@ fn listed(track: &TrackView, span: Span) -> Vec<Listed> {
         joined_before: 0,
     };
     match span {
-        Span::Live => track.window().iter().map(|s| listed(s.info)).collect(),
+        Span::Live | Span::LowLatency => track.window().iter().map(|s| listed(s.info)).collect(),
         Span::Vod => track.all().map(listed).collect(),
     }
 }

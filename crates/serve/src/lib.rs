@@ -8,6 +8,7 @@
 //!                 bytes ─► request ─► resolve.rs ─► response.rs ─► send.rs ─► bytes
 //!                                      │
 //!                    route.rs ◄────────┼──► hls.rs      playlists from a view
+//!                                      ├──► low_latency.rs   parts, blocking reload
 //!                                      ├──► ts.rs       TS segments, muxed and cached
 //!                                      ├──► live.rs     frames as they come, as FLV
 //!                                      └──► page.rs     the watch page
@@ -28,6 +29,7 @@ mod hls;
 mod input;
 pub mod limits;
 mod live;
+mod low_latency;
 mod page;
 mod playlist;
 mod quick;

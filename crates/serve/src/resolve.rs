@@ -1,7 +1,9 @@
 //! From a request to what answers it. Synchronous: what has to wait is said, not awaited.
 
-use crate::hls;
+use crate::hls::{self, Form};
+use crate::limits::HOLD_WAIT;
 use crate::live::LiveWanted;
+use crate::low_latency::{self, Awaited, Directives, Edge};
 use crate::page;
 use crate::playlist::Playlist;
 use crate::response::{Keep, Piece, Response};
@@ -13,14 +15,15 @@ use bytes::Bytes;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::{debug, warn};
 use weir_http::encoding::Encoding;
 use weir_http::origin::Origins;
 use weir_http::target::{Path, Query};
 use weir_http::{Method, Request, Status, websocket};
-use weir_media::{StreamName, TrackId};
+use weir_media::{StreamName, TrackId, TrackKind, Utc};
 use weir_net::Refused;
-use weir_store::{Body, Broadcast, BroadcastId, StreamEntry};
+use weir_store::{Body, Broadcast, BroadcastId, StreamEntry, View};
 
 /// What is known from an earlier attempt at the same request.
 #[derive(Default)]
@@ -125,8 +128,14 @@ impl Server {
                 broadcast,
                 span,
                 rendition,
-            }) => self.media(id, broadcast, span, rendition, request).into(),
-            Some(Route::Shared { key, object }) => self.shared(key, object, hints),
+            }) => match (span, rendition) {
+                (Span::LowLatency, Rendition::Track(track)) => {
+                    self.low_latency(id, broadcast, track, (request, client), &hints)
+                }
+                (Span::LowLatency, Rendition::Ts) => not_found("parts are CMAF only").into(),
+                _ => self.media(id, broadcast, span, rendition, request).into(),
+            },
+            Some(Route::Shared { key, object }) => self.shared(key, object, client, hints),
             Some(Route::Live { id }) => live_frames(id, request),
             Some(Route::Watch { id }) => match StreamName::parse(id) {
                 Ok(name) => {
@@ -153,17 +162,9 @@ impl Server {
         (request, client): (&Request<'_>, IpAddr),
         hints: &Hints,
     ) -> Resolved {
-        let Ok(format) = Query::new(request.query).first("format") else {
-            let why = "the query is not well encoded";
-            return Response::error(Status::BadRequest, why).into();
-        };
-        let ts = match format.as_deref() {
-            None | Some("cmaf") => false,
-            Some("ts") => true,
-            Some(_) => {
-                let why = "format is neither cmaf nor ts";
-                return Response::error(Status::BadRequest, why).into();
-            }
+        let form = match form(request.query) {
+            Ok(form) => form,
+            Err(why) => return Response::error(Status::BadRequest, why).into(),
         };
         let comes = self.options().wanted.ask(id);
         let Some(entry) = self.entry(id, comes) else {
@@ -176,7 +177,7 @@ impl Server {
         if comes
             && is_over
             && !hints.no_wait
-            && let Some(held) = self.hold(entry.name(), client)
+            && let Some(held) = self.hold(entry.name(), client, HOLD_WAIT)
         {
             return held;
         }
@@ -184,26 +185,32 @@ impl Server {
             return not_found("nothing is live or recorded under this name").into();
         };
         let view = broadcast.view();
-        if ts && let Some(codec) = hls::not_for_ts(&view) {
+        if form == Form::Ts
+            && let Some(codec) = hls::not_for_ts(&view)
+        {
             let why = format!("MPEG-TS cannot carry {codec}; ask without format=ts");
             return not_found(&why).into();
         }
-        let key = PlaylistKey::Multivariant(broadcast.id(), ts);
-        let render = || hls::multivariant(&broadcast, &view, ts);
+        let key = PlaylistKey::Multivariant(broadcast.id(), form);
+        let render = || hls::multivariant(&broadcast, &view, form);
         if let Some(playlist) = self.playlist(key, hls::stamp(&view), render) {
-            let kind = if ts { "mt" } else { "m" };
+            let kind = match form {
+                Form::Cmaf => "m",
+                Form::LowLatency => "ml",
+                Form::Ts => "mt",
+            };
             return playlist_answer(&playlist, kind, broadcast, request).into();
         }
         let held = match view.ended || hints.no_wait {
             true => None,
-            false => self.hold(broadcast.name(), client),
+            false => self.hold(broadcast.name(), client, HOLD_WAIT),
         };
         held.unwrap_or_else(|| not_found("the stream has no content yet").into())
     }
 
     /// Has a request wait, unless too many do already, or says that its client has too many.
-    fn hold(&self, name: &StreamName, client: IpAddr) -> Option<Resolved> {
-        match self.waiters().place(name, client) {
+    fn hold(&self, name: &StreamName, client: IpAddr, longest: Duration) -> Option<Resolved> {
+        match self.waiters().place(name, client, longest) {
             Ok(place) => Some(Resolved::Wait(place)),
             Err(Refused::Address) => {
                 let why = "this address waits for too much already";
@@ -249,11 +256,139 @@ impl Server {
         match (playlist, failed) {
             (Some(playlist), _) => playlist_answer(&playlist, "", broadcast, request),
             (None, None) => not_found("no such rendition, or nothing in it yet"),
-            (None, Some(e)) => {
-                warn!(stream = %broadcast.name(), "cannot write a playlist: {e}");
-                let why = "the playlist cannot be written";
-                Response::error(Status::InternalServerError, why)
+            (None, Some(e)) => cannot_write(&broadcast, &e),
+        }
+    }
+
+    /// A low-latency playlist, once it lists what the request waits for.
+    fn low_latency(
+        &self,
+        id: &str,
+        broadcast: &str,
+        track: TrackId,
+        (request, client): (&Request<'_>, IpAddr),
+        hints: &Hints,
+    ) -> Resolved {
+        let directives = match Directives::parse(request.query) {
+            Ok(directives) => directives,
+            Err(why) => return Response::error(Status::BadRequest, why).into(),
+        };
+        // Whoever plays on goes on asking.
+        self.options().wanted.ask(id);
+        let entry = self.library().stream(id);
+        let broadcast = BroadcastId::parse(broadcast).zip(entry.as_ref());
+        let Some((broadcast, entry)) = broadcast.and_then(|(b, e)| Some((e.broadcast(b)?, e)))
+        else {
+            return not_found("no such broadcast").into();
+        };
+        if directives.from.is_some() {
+            // Marked before looking, so that news between the two is not missed.
+            entry.wait_mark(self.worker());
+        }
+        let view = broadcast.view();
+        let nothing = "no such rendition, or nothing in it yet";
+        let Some(track) = view.track(track) else {
+            return not_found(nothing).into();
+        };
+        let mut keep = Keep::OneSecond;
+        if !view.ended {
+            entry.want_parts(utc_now());
+            let target = view.target_duration.unwrap_or(1);
+            if let Some(from) = directives.from {
+                match low_latency::awaited(track, from, self.options().part) {
+                    Awaited::Listed => keep = Keep::Seconds(6 * target),
+                    Awaited::Soon => return self.hold_for_parts(&broadcast, target, client, hints),
+                    Awaited::Far => {
+                        let why = "_HLS_msn or _HLS_part is too far ahead";
+                        return Response::error(Status::BadRequest, why).into();
+                    }
+                }
             }
+        }
+        let (key, kind) = match directives.skip {
+            true => (PlaylistKey::Delta(broadcast.id(), track.id), "d"),
+            false => {
+                let rendition = Rendition::Track(track.id);
+                let key = PlaylistKey::Media(broadcast.id(), Span::LowLatency, rendition);
+                (key, "l")
+            }
+        };
+        let part = self.options().part;
+        let mut failed = None;
+        let playlist = self.playlist(key, hls::low_latency_stamp(&view), || {
+            let media = low_latency::media(&broadcast, &view, track, part, directives.skip);
+            media.unwrap_or_else(|e| {
+                failed = Some(e);
+                None
+            })
+        });
+        match (playlist, failed) {
+            (Some(playlist), _) => {
+                let mut answer = playlist_answer(&playlist, kind, broadcast, request);
+                answer.keep = keep;
+                answer.into()
+            }
+            (None, None) => not_found(nothing).into(),
+            (None, Some(e)) => cannot_write(&broadcast, &e).into(),
+        }
+    }
+
+    /// Has a request wait for the next part, three target durations at most (rfc8216bis §6.2.5.2).
+    fn hold_for_parts(
+        &self,
+        broadcast: &Broadcast,
+        target: u32,
+        client: IpAddr,
+        hints: &Hints,
+    ) -> Resolved {
+        let longest = HOLD_WAIT.min(Duration::from_secs(3 * u64::from(target)));
+        let held = match hints.no_wait {
+            true => None,
+            false => self.hold(broadcast.name(), client, longest),
+        };
+        held.unwrap_or_else(|| {
+            let why = "no part came in time";
+            let mut response = Response::error(Status::ServiceUnavailable, why);
+            response.retry_after = Some(1);
+            response.into()
+        })
+    }
+
+    /// A part, once it is there if it is the next one.
+    fn part(
+        &self,
+        (broadcast, tag): (Arc<Broadcast>, &str),
+        (track, media_sequence, part): (TrackId, u64, u32),
+        client: IpAddr,
+        hints: &Hints,
+    ) -> Resolved {
+        let mut view = broadcast.view();
+        let is_next = |view: &View| {
+            let track = view.track(track).filter(|_| !view.ended);
+            let edge = track.and_then(|t| Edge::of(t));
+            edge.is_some_and(|edge| edge.is_next(media_sequence, part))
+        };
+        if is_next(&view)
+            && let Some(entry) = self.library().stream(broadcast.name().as_str())
+        {
+            entry.want_parts(utc_now());
+            entry.wait_mark(self.worker());
+            view = broadcast.view();
+        }
+        let track_view = view.track(track);
+        if let Some(chunk) = track_view.and_then(|t| t.chunk(media_sequence, part)) {
+            let kind = track_view.map_or(TrackKind::Video, |t| t.kind);
+            return Response::ok(hls::media_type(kind), Keep::Forever, pieces(chunk.body()))
+                .with_etag(format_args!("{tag}-{}-{media_sequence}.{part}", track.0))
+                .of(broadcast)
+                .into();
+        }
+        match is_next(&view) {
+            true => {
+                let target = view.target_duration.unwrap_or(1);
+                self.hold_for_parts(&broadcast, target, client, hints)
+            }
+            false => not_found("no such part").into(),
         }
     }
 
@@ -280,7 +415,7 @@ impl Server {
             .broadcast(BroadcastId::parse(broadcast)?)
     }
 
-    fn shared(&self, key: &str, object: Object, hints: Hints) -> Resolved {
+    fn shared(&self, key: &str, object: Object, client: IpAddr, hints: Hints) -> Resolved {
         let Some(broadcast) = self.library().by_key(key) else {
             return not_found("no such media").into();
         };
@@ -302,6 +437,10 @@ impl Server {
             Object::Segment(track, media_sequence) => {
                 let response = segment(&view, tag, track, media_sequence);
                 response.of(broadcast).into()
+            }
+            Object::Part(track, media_sequence, part) => {
+                let part = (track, media_sequence, part);
+                self.part((broadcast, tag), part, client, &hints)
             }
             Object::Ts(media_sequence) => {
                 let cache_key = (broadcast.id(), media_sequence);
@@ -394,7 +533,7 @@ fn playlist_answer(
     response.of(broadcast)
 }
 
-fn segment(view: &weir_store::View, tag: &str, track: TrackId, media_sequence: u64) -> Response {
+fn segment(view: &View, tag: &str, track: TrackId, media_sequence: u64) -> Response {
     let Some(track) = view.track(track) else {
         return not_found("no such track");
     };
@@ -402,16 +541,55 @@ fn segment(view: &weir_store::View, tag: &str, track: TrackId, media_sequence: u
     let Some(segment) = segment else {
         return not_found("no such segment");
     };
-    let body = match segment.body() {
+    let began = u64::try_from(segment.info.program_date_time.0 / 1_000_000).ok();
+    let ticks = u64::from(segment.info.duration) / u64::from(track.timescale.max(1));
+    Response::ok(
+        hls::media_type(track.kind),
+        Keep::Forever,
+        pieces(segment.body()),
+    )
+    .with_etag(format_args!("{tag}-{}-{media_sequence}", track.id.0))
+    .modified(began.map(|began| began + ticks))
+}
+
+/// What a body of the store is sent as.
+fn pieces(body: Body) -> Vec<Piece> {
+    match body {
         Body::File { file, offset, len } => vec![Piece::File { file, offset, len }],
         Body::Memory(parts) => parts.into_iter().map(Piece::Memory).collect(),
         Body::Mixed(pieces) => pieces.into_iter().map(Piece::from).collect(),
+    }
+}
+
+/// What a multivariant playlist's query asks for.
+fn form(query: Option<&str>) -> Result<Form, &'static str> {
+    let query = Query::new(query);
+    let value = |name| {
+        query
+            .first(name)
+            .map_err(|_| "the query is not well encoded")
     };
-    let began = u64::try_from(segment.info.program_date_time.0 / 1_000_000).ok();
-    let ticks = u64::from(segment.info.duration) / u64::from(track.timescale.max(1));
-    Response::ok(hls::media_type(track.kind), Keep::Forever, body)
-        .with_etag(format_args!("{tag}-{}-{media_sequence}", track.id.0))
-        .modified(began.map(|began| began + ticks))
+    match (value("format")?.as_deref(), value("protocol")?.as_deref()) {
+        (None | Some("cmaf"), None | Some("hls")) => Ok(Form::Cmaf),
+        (None | Some("cmaf"), Some("llhls")) => Ok(Form::LowLatency),
+        (Some("ts"), None | Some("hls")) => Ok(Form::Ts),
+        (Some("ts"), Some("llhls")) => Err("low latency is CMAF: format=ts has no parts"),
+        (_, None | Some("hls" | "llhls")) => Err("format is neither cmaf nor ts"),
+        _ => Err("protocol is neither hls nor llhls"),
+    }
+}
+
+/// The wall clock.
+fn utc_now() -> Utc {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Utc(now.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)))
+}
+
+/// A playlist that is none is a fault of ours.
+fn cannot_write(broadcast: &Broadcast, error: &weir_manifest::Error) -> Response {
+    warn!(stream = %broadcast.name(), "cannot write a playlist: {error}");
+    let why = "the playlist cannot be written";
+    Response::error(Status::InternalServerError, why)
 }
 
 impl From<weir_store::Piece> for Piece {

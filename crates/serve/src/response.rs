@@ -3,6 +3,7 @@
 use crate::delivery::Way;
 use crate::limits::{CORK_BYTES_MIN, HEAD_ARENA_BYTES, INLINE_BYTES_MAX};
 use bytes::{BufMut, Bytes, BytesMut};
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 use weir_http::conditional::{self, Outcome, Validators};
@@ -23,6 +24,9 @@ pub(crate) enum Keep {
     /// It changes with each segment: playlists; and errors on live paths, which a segment
     /// that comes late must outlive.
     OneSecond,
+    /// For so many seconds: a playlist that a low-latency player waited for, by the name of what
+    /// is in it.
+    Seconds(u32),
     /// It is made for this moment: pages.
     Not,
     /// It is of this request, of who sent it or when: errors, but for what is not there. Kept by a
@@ -31,13 +35,14 @@ pub(crate) enum Keep {
 }
 
 impl Keep {
-    fn as_str(self) -> &'static str {
-        match self {
+    fn text(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Forever => "public, max-age=31536000, immutable",
             Self::OneSecond => "public, max-age=1",
+            Self::Seconds(n) => return format!("public, max-age={n}").into(),
             Self::Not => "no-cache",
             Self::Never => "no-store",
-        }
+        })
     }
 }
 
@@ -288,7 +293,7 @@ impl Response {
             Status::PreconditionFailed | Status::RangeNotSatisfiable
         );
         let keep = if refused { Keep::Never } else { self.keep };
-        head = head.cache_control(keep.as_str());
+        head = head.cache_control(&keep.text());
         if let Some(etag) = &self.etag {
             head = head.etag(etag.as_str()).accept_ranges();
         }

@@ -1,13 +1,16 @@
 //! Which resource a path names (`design.md` §6, Playback). Pure.
 //!
 //! ```text
-//! /{id}/manifest/video.m3u8            multivariant playlist; ?format=ts for TS
+//! /{id}/manifest/video.m3u8            multivariant playlist; ?format=ts for TS,
+//!                                      ?protocol=llhls for low latency
 //! /{id}/live.flv                       frames as they come, as FLV
 //! /{id}/watch                          page with a player
 //! /{id}/{broadcast}/live/{t}.m3u8      media playlist that slides; {t} is a track id or `ts`
+//! /{id}/{broadcast}/ll/{t}.m3u8        the same with parts: low-latency HLS
 //! /{id}/{broadcast}/vod/{t}.m3u8       media playlist of the whole
 //! /s/{key}/{track}/init-{n}.mp4        init section
 //! /s/{key}/{track}/{sequence}.m4s      segment, CMAF
+//! /s/{key}/{track}/{sequence}.{n}.m4s  part of it
 //! /s/{key}/ts/{sequence}.ts            segment, MPEG-TS
 //! /s/player/…                          the player's own files
 //! ```
@@ -52,6 +55,8 @@ impl<'a> Route<'a> {
 pub(crate) enum Span {
     /// The window; gains its end, never a head.
     Live,
+    /// The window with its parts.
+    LowLatency,
     /// All that is recorded.
     Vod,
 }
@@ -72,6 +77,8 @@ pub(crate) enum Object {
     Init(TrackId, u32),
     /// CMAF segment of a track, by its media sequence number.
     Segment(TrackId, u64),
+    /// Part of a CMAF segment, by the segment's number and its own.
+    Part(TrackId, u64, u32),
     /// TS segment, by its media sequence number.
     Ts(u64),
 }
@@ -101,6 +108,7 @@ pub(crate) fn route<'a>(path: &'a Path<'_>) -> Option<Route<'a>> {
         [id, broadcast, span, file] => {
             let span = match *span {
                 "live" => Span::Live,
+                "ll" => Span::LowLatency,
                 "vod" => Span::Vod,
                 _ => return None,
             };
@@ -127,7 +135,11 @@ fn object(place: &str, file: &str) -> Option<Object> {
     if let Some(init) = file.strip_prefix("init-") {
         return Some(Object::Init(track, number(init.strip_suffix(".mp4")?)?));
     }
-    Some(Object::Segment(track, number(file.strip_suffix(".m4s")?)?))
+    let file = file.strip_suffix(".m4s")?;
+    Some(match file.split_once('.') {
+        Some((sequence, part)) => Object::Part(track, number(sequence)?, number(part)?),
+        None => Object::Segment(track, number(file)?),
+    })
 }
 
 /// A decimal number in its one spelling: no sign, no leading zero.
@@ -183,6 +195,22 @@ mod tests {
                 },
             ),
             (
+                "/a/b/ll/1.m3u8",
+                Route::Media {
+                    id: "a",
+                    broadcast: "b",
+                    span: Span::LowLatency,
+                    rendition: Rendition::Track(TrackId(1)),
+                },
+            ),
+            (
+                "/s/k/2/77.3.m4s",
+                Route::Shared {
+                    key: "k",
+                    object: Object::Part(TrackId(2), 77, 3),
+                },
+            ),
+            (
                 "/s/k/ts/77.ts",
                 Route::Shared {
                     key: "k",
@@ -210,6 +238,8 @@ mod tests {
             "/a/b/live/+1.m3u8",
             "/a/b/live/99999999.m3u8",
             "/s/k/ts/77.m4s",
+            "/s/k/1/77..m4s",
+            "/s/k/1/77.1.2.m4s",
             "/s/k/1/init-.mp4",
             "/s/k/1/77.m4s/x",
             "/a/b/c/d/e",

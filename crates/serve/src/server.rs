@@ -5,6 +5,7 @@ use crate::access::{AccessLog, WorkerLog};
 use crate::cache::Cache;
 use crate::counters::Counters;
 use crate::delivery::Delivery;
+use crate::hls;
 use crate::limits::{
     COLD_READS_MAX, DRAIN_TICK, DRAIN_WAIT, PLAYLIST_BYTES_MAX, PLAYLISTS_MAX, RATE_ADDRESSES_MAX,
     SMALL_CACHE_BYTES, SMALL_CACHE_MAX, TS_CACHE_BYTES, TS_MUXING_MAX,
@@ -27,7 +28,7 @@ use weir_http::forwarded::{self, Field};
 use weir_http::network::Network;
 use weir_http::origin::Origins;
 use weir_http::{HttpDate, Request, Status};
-use weir_media::{Mono, StreamName};
+use weir_media::{Mono, StreamName, TrackId};
 use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, RateLimit};
 use weir_ring::net::TcpStream;
@@ -37,8 +38,10 @@ use weir_store::{BroadcastId, Library, LogFile};
 /// A playlist of a broadcast: multivariant (of CMAF or TS), or of media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum PlaylistKey {
-    Multivariant(BroadcastId, bool),
+    Multivariant(BroadcastId, hls::Form),
     Media(BroadcastId, Span, Rendition),
+    /// Delta update of a low-latency one.
+    Delta(BroadcastId, TrackId),
 }
 /// Address of a log file, offset, length.
 type SmallKey = (usize, u64, u64);
@@ -64,6 +67,8 @@ pub struct Options {
     pub wanted: Wanted,
     /// Who may play which stream.
     pub players: Players,
+    /// Longest part of a stream, by which it is cut (PART-TARGET).
+    pub part: Duration,
     /// The sites that may play a stream, where not all may.
     pub origins: HashMap<StreamName, Arc<Origins>>,
 }

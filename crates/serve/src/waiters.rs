@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 use weir_media::StreamName;
 use weir_net::{ConnectionGuard, ConnectionLimits, Refused};
 use weir_ring::Notify;
@@ -25,7 +26,8 @@ impl Waiters {
         })
     }
 
-    /// The place where a client's request waits. The place counts while it is kept.
+    /// The place where a client's request waits, `longest` at most. The place counts while it is
+    /// kept.
     ///
     /// # Errors
     /// Too many wait already, in all or of this client.
@@ -33,6 +35,7 @@ impl Waiters {
         self: &Rc<Self>,
         name: &StreamName,
         client: IpAddr,
+        longest: Duration,
     ) -> Result<Place, Refused> {
         let guard = self.limits.admit(client)?;
         let mut by_stream = self.by_stream.borrow_mut();
@@ -41,6 +44,7 @@ impl Waiters {
             waiters: self.clone(),
             name: name.clone(),
             notify,
+            longest,
             _guard: guard,
         })
     }
@@ -58,6 +62,8 @@ pub(crate) struct Place {
     waiters: Rc<Waiters>,
     name: StreamName,
     notify: Rc<Notify>,
+    /// How long the request waits, from its arrival on.
+    pub(crate) longest: Duration,
     _guard: ConnectionGuard,
 }
 
@@ -84,24 +90,22 @@ mod tests {
     #[test]
     fn one_address_cannot_take_all_places() {
         let waiters = Waiters::new();
+        let place = |name: &StreamName, client| waiters.place(name, client, Duration::from_secs(1));
         let name = |n: usize| StreamName::parse(&format!("s{}", n % 3)).unwrap();
         let greedy = IpAddr::from([192, 0, 2, 1]);
         let mut places: Vec<_> = (0..HELD_PER_ADDRESS_MAX)
-            .map(|n| waiters.place(&name(n), greedy).ok().unwrap())
+            .map(|n| place(&name(n), greedy).ok().unwrap())
             .collect();
-        assert_eq!(
-            waiters.place(&name(0), greedy).err(),
-            Some(Refused::Address)
-        );
-        let other = waiters.place(&name(0), IpAddr::from([192, 0, 2, 2]));
+        assert_eq!(place(&name(0), greedy).err(), Some(Refused::Address));
+        let other = place(&name(0), IpAddr::from([192, 0, 2, 2]));
         assert!(other.is_ok());
         places.pop();
-        places.push(waiters.place(&name(0), greedy).ok().unwrap());
+        places.push(place(&name(0), greedy).ok().unwrap());
         // In all there are more, and not without end.
-        let more = (1..).map(|n: u32| waiters.place(&name(0), n.to_be_bytes().into()));
+        let more = (1..).map(|n: u32| place(&name(0), n.to_be_bytes().into()));
         places.extend(more.take(HELD_MAX).map_while(Result::ok));
         assert_eq!(places.len() + 1, HELD_MAX);
-        assert_eq!(waiters.place(&name(0), greedy).err(), Some(Refused::Total));
+        assert_eq!(place(&name(0), greedy).err(), Some(Refused::Total));
         drop((places, other));
         assert_eq!(waiters.limits.open(), 0);
         assert!(waiters.by_stream.borrow().is_empty());

@@ -7,7 +7,7 @@ use crate::limits::WORKERS_MAX;
 use crate::view::View;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_media::{StreamName, Utc};
 
@@ -167,6 +167,8 @@ pub struct StreamEntry {
     current: ArcSwapOption<Broadcast>,
     broadcasts: ArcSwap<Vec<Arc<Broadcast>>>,
     waiting: AtomicU64,
+    /// When a part was last asked for, in microseconds of Unix time.
+    parts_wanted: AtomicI64,
 }
 
 impl StreamEntry {
@@ -176,6 +178,7 @@ impl StreamEntry {
             current: ArcSwapOption::empty(),
             broadcasts: ArcSwap::default(),
             waiting: AtomicU64::new(0),
+            parts_wanted: AtomicI64::new(i64::MIN),
         })
     }
 
@@ -214,6 +217,18 @@ impl StreamEntry {
             // Pairs with the one in `take_waiting`: mark before view, view before mark.
             fence(Ordering::SeqCst);
         }
+    }
+
+    /// Notes that a viewer plays the stream part by part.
+    pub fn want_parts(&self, now: Utc) {
+        self.parts_wanted.store(now.0, Ordering::Relaxed);
+    }
+
+    /// When a viewer last did. `None` if none ever did.
+    #[must_use]
+    pub fn parts_wanted(&self) -> Option<Utc> {
+        let at = self.parts_wanted.load(Ordering::Relaxed);
+        (at != i64::MIN).then_some(Utc(at))
     }
 
     /// Workers that wait, each once.

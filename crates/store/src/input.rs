@@ -18,6 +18,19 @@ pub struct InitInput {
     pub data: Bytes,
 }
 
+/// What is known of a segment from its first chunk on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentStart {
+    /// Number of the init section it needs.
+    pub init: u32,
+    /// A discontinuity lies before it.
+    pub discontinuity: bool,
+    /// Discontinuities before its first sample, as `EXT-X-DISCONTINUITY-SEQUENCE` counts.
+    pub discontinuity_sequence: u64,
+    /// Wall-clock time of its first sample.
+    pub program_date_time: Utc,
+}
+
 /// One chunk: the unit of append.
 #[derive(Debug, Clone)]
 pub struct ChunkInput {
@@ -25,6 +38,8 @@ pub struct ChunkInput {
     pub track: TrackId,
     /// Segment it belongs to.
     pub media_sequence: u64,
+    /// That segment.
+    pub start: SegmentStart,
     /// Position in its segment, from 0.
     pub part: u32,
     /// `moof` and the header of `mdat`.

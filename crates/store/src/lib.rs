@@ -44,7 +44,7 @@ pub use config::LibraryConfig;
 pub use datum::Datum;
 pub use error::Error;
 pub use file::LogFile;
-pub use input::{ChunkInput, DatumInput, GapInput, InitInput, SegmentInput};
+pub use input::{ChunkInput, DatumInput, GapInput, InitInput, SegmentInput, SegmentStart};
 pub use library::Library;
 pub use retain::{Deleted, DiskSpace};
 pub use segment::{Body, Chunk, Piece, Segment, SegmentInfo};

@@ -1,6 +1,7 @@
 //! Snapshots of a broadcast, as all workers read them.
 
 use crate::datum::Datum;
+use crate::input::SegmentStart;
 use crate::list::SegmentList;
 use crate::segment::{Body, Chunk, Segment, SegmentInfo};
 use bytes::Bytes;
@@ -49,6 +50,8 @@ pub struct Init {
 pub struct OpenSegment {
     /// Its number.
     pub media_sequence: u64,
+    /// What else is known of it already.
+    pub start: SegmentStart,
     /// Bytes of its chunks so far.
     pub len: u64,
     /// Its chunks so far.
@@ -117,6 +120,13 @@ impl TrackView {
     #[must_use]
     pub fn open(&self) -> Option<&OpenSegment> {
         self.open.as_ref()
+    }
+
+    /// Closed segments that are not listed yet, because their append has not completed: oldest
+    /// first, after [`TrackView::last`].
+    #[must_use]
+    pub fn closing(&self) -> &[Arc<Segment>] {
+        &self.closing
     }
 
     /// A chunk of the open segment or of a recent one: an LL-HLS part.

@@ -270,6 +270,7 @@ fn http_options(settings: &Settings) -> Result<weir_serve::Options, String> {
         access_log,
         wanted: weir_serve::Wanted::default(),
         players: weir_serve::Players::default(),
+        part: settings.part.0,
         origins: restricted.collect(),
     })
 }

@@ -36,6 +36,9 @@ pub const PARTS: u32 = 4;
 /// What the ring's thread does for a test.
 enum Command {
     Publish(u64),
+    Part(u32),
+    End(u32),
+    Seal,
     Drain,
 }
 
@@ -56,6 +59,8 @@ pub struct Running {
     pub connections: ConnectionLimits,
     /// Key of the stream's broadcast.
     pub key: String,
+    /// Its id.
+    pub broadcast: String,
     payload: usize,
     commands: weir_ring::Sender<Command>,
     done: mpsc::Receiver<()>,
@@ -102,12 +107,14 @@ impl Running {
                 runtime.block_on(parts.run(&path, ready, inbox, tell));
             }
         });
+        let (key, broadcast) = key.recv_timeout(GUARD).unwrap();
         Self {
             address,
             plain,
             counters,
             connections,
-            key: key.recv_timeout(GUARD).unwrap(),
+            key,
+            broadcast,
             payload,
             commands,
             done,
@@ -124,6 +131,21 @@ impl Running {
     /// Publishes segments more.
     pub fn publish(&self, count: u64) {
         self.ask(Command::Publish(count));
+    }
+
+    /// Publishes one part of a segment, in both tracks.
+    pub fn part(&self, part: u32) {
+        self.ask(Command::Part(part));
+    }
+
+    /// Ends the segment that has so many parts.
+    pub fn end(&self, parts: u32) {
+        self.ask(Command::End(parts));
+    }
+
+    /// Ends the broadcast.
+    pub fn seal(&self) {
+        self.ask(Command::Seal);
     }
 
     /// Begins to drain, and waits for its end.
@@ -185,7 +207,7 @@ impl Parts {
     async fn run(
         self,
         data: &Path,
-        ready: mpsc::SyncSender<String>,
+        ready: mpsc::SyncSender<(String, String)>,
         mut inbox: weir_ring::Receiver<Command>,
         done: mpsc::SyncSender<()>,
     ) {
@@ -196,10 +218,14 @@ impl Parts {
         let options = Arc::new(self.options);
         let server = Server::new(library.clone(), 0, self.counters, options);
         server.start(to_server);
-        let mut writer = library.begin(&name("cam"), START, now()).unwrap();
+        let mut writer = Some(library.begin(&name("cam"), START, now()).unwrap());
         let mut publisher = Publisher::new(PARTS, self.payload);
-        publisher.start(&mut writer);
-        publish(&mut publisher, &mut writer, self.segments).await;
+        let (key, broadcast) = {
+            let writer = writer.as_mut().unwrap();
+            publisher.start(writer);
+            publish(&mut publisher, writer, self.segments).await;
+            (writer.broadcast().key(), writer.broadcast().id())
+        };
         let acceptor = Acceptor::load(&[identity(data)], ALPN).unwrap();
         let listeners = [(self.listener, Some(acceptor)), (self.plain_listener, None)];
         let accepting = listeners.map(|(listener, acceptor)| {
@@ -212,11 +238,17 @@ impl Parts {
                 }
             })
         });
-        ready.send(writer.broadcast().key()).unwrap();
+        ready.send((key, broadcast.to_string())).unwrap();
         while let Some(command) = inbox.recv().await {
-            match command {
-                Command::Publish(count) => publish(&mut publisher, &mut writer, count).await,
-                Command::Drain => server.drain().await,
+            match (command, &mut writer) {
+                (Command::Publish(count), Some(writer)) => {
+                    publish(&mut publisher, writer, count).await;
+                }
+                (Command::Part(part), Some(writer)) => publisher.part(writer, part),
+                (Command::End(parts), Some(writer)) => publisher.end(writer, parts),
+                (Command::Seal, writer) => writer.take().unwrap().seal(now()).await,
+                (Command::Drain, _) => server.drain().await,
+                (_, None) => panic!("the broadcast is over"),
             }
             done.send(()).unwrap();
         }

@@ -183,6 +183,7 @@ impl Track {
         let open = &mut self.view_mut().open;
         let open = open.get_or_insert_with(|| OpenSegment {
             media_sequence: input.media_sequence,
+            start: input.start,
             len: 0,
             chunks: Arc::default(),
         });

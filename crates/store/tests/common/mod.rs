@@ -11,7 +11,8 @@ use weir_media::{
     CodecConfig, Mono, Now, Sample, SampleFlags, StreamName, TrackId, TrackKind, Utc,
 };
 use weir_store::{
-    Body, ChunkInput, InitInput, LibraryConfig, Piece, SegmentInput, Start, TrackView, View, Writer,
+    Body, ChunkInput, InitInput, LibraryConfig, Piece, SegmentInput, SegmentStart, Start,
+    TrackView, View, Writer,
 };
 
 pub const VIDEO: TrackId = TrackId::SOURCE_VIDEO;
@@ -121,7 +122,15 @@ impl Publisher {
         } else {
             TrackKind::Audio
         };
-        chunk(kind, self.media_sequence, part, self.time, self.payload)
+        let mut chunk = chunk(kind, self.media_sequence, part, self.time, self.payload);
+        let end = self.end_input(track, part);
+        chunk.start = SegmentStart {
+            init: end.init,
+            discontinuity: end.discontinuity,
+            discontinuity_sequence: end.discontinuity_sequence,
+            program_date_time: end.program_date_time,
+        };
+        chunk
     }
 
     /// Sends one chunk of each track.
@@ -202,6 +211,12 @@ pub fn chunk(
     ChunkInput {
         track,
         media_sequence,
+        start: SegmentStart {
+            init: 1,
+            discontinuity: false,
+            discontinuity_sequence: 0,
+            program_date_time: Utc(EPOCH_US + time as i64 * 500_000),
+        },
         part,
         head: head.freeze(),
         payload: bytes,
