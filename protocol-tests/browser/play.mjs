@@ -43,6 +43,8 @@ try {
         error: video.error && video.error.message,
         fatal: window.fatal || null,
         stalls: window.stalls || 0,
+        parts: window.parts || 0,
+        latency: window.latency ? window.latency() : null,
         status: document.getElementById('status')?.textContent ?? null,
         start: video.played.length ? video.played.start(0) : 0,
       };

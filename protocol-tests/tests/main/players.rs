@@ -80,6 +80,21 @@ fn chromium_plays_ts_from_another_origin() {
 }
 
 #[test]
+fn chromium_plays_parts_with_low_latency() {
+    let _turn = heavy();
+    let show = show();
+    let site = Site::start();
+    let source = "/show/manifest/video.m3u8?protocol=llhls";
+    let page = site.page(&show.weir.url(source));
+    let log = chromium("page", &page).succeed(PLAY_WAIT);
+    assert_played(&log);
+    let played = event(&log, "played").unwrap();
+    // Of 3 s at least; without them hls.js stays three target durations behind, 6 s.
+    assert!(played["parts"].as_u64().unwrap() >= 6, "{log}");
+    assert!(played["latency"].as_f64().unwrap() < 4.0, "{log}");
+}
+
+#[test]
 fn the_watch_page_says_when_nothing_is_live_and_plays_when_it_is() {
     let _turn = heavy();
     let weir = Weir::start(&QUICK);
