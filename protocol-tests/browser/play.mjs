@@ -47,6 +47,9 @@ try {
         latency: window.latency ? window.latency() : null,
         status: document.getElementById('status')?.textContent ?? null,
         start: video.played.length ? video.played.start(0) : 0,
+        dateRanges: Object.values(window.hls?.levels?.[0]?.details?.dateRanges ?? {}).map((r) => ({
+          ...r.attr, valid: r.isValid, start: r.startDate.getTime(), seconds: r.duration,
+        })),
       };
     });
     if (state.time - state.start > Number(seconds) || state.fatal) break;

@@ -10,6 +10,8 @@ mod bad_input;
 mod broadcast;
 #[path = "main/codecs.rs"]
 mod codecs;
+#[path = "main/cues.rs"]
+mod cues;
 #[path = "main/delivery.rs"]
 mod delivery;
 #[path = "main/harness.rs"]
