@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use weir_hub::{Announced, Origin, Output, Stream, StreamConfig};
 use weir_media::aac::AacConfig;
 use weir_media::avc::AvcConfig;
-use weir_media::{CodecConfig, Frame, Mono, Now, Sample, SampleFlags, TrackId, TrackKind, Utc};
+use weir_media::limits::DATUM_BYTES_MAX;
+use weir_media::{
+    CodecConfig, Datum, DatumKind, Frame, Mono, Now, Sample, SampleFlags, TrackId, TrackKind, Utc,
+};
 use weir_mp4::{Parsed, parse_fragment};
 
 /// Operations of one input; more say nothing new.
@@ -112,9 +115,21 @@ impl Scene {
                 self.sent_ms = self.sent_ms.saturating_add(step);
             }
             6 => self.sent_ms = input.long().cast_signed() >> (input.byte() & 63),
+            7 => self.datum(input.byte()),
             _ => self.frame(code, input.byte()),
         }
         self.drain();
+    }
+
+    /// A datum, up to a minute before or after where the publisher's clock is.
+    fn datum(&mut self, what: u8) {
+        let away_ms = (i64::from(what) - 128) * 500;
+        let datum = Datum {
+            kind: DatumKind::Scte35,
+            time_90k: self.sent_ms.saturating_add(away_ms).saturating_mul(90),
+            payload: vec![what; usize::from(what) * 20].into(),
+        };
+        self.stream.handle_datum(datum, self.now());
     }
 
     /// A frame: its kind, whether it is a keyframe and its composition offset in `code`, the
@@ -182,6 +197,9 @@ impl Scene {
                 Output::Chunk { .. } => self.chunk(output),
                 Output::Segment { .. } => self.segment(&output),
                 Output::Gap { .. } => self.gap(&output),
+                Output::Datum { payload, .. } => {
+                    assert!((1..=DATUM_BYTES_MAX).contains(&payload.len()));
+                }
                 _ => {}
             }
         }

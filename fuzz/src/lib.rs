@@ -12,6 +12,7 @@
 //! | chunks, AMF, sessions of both ends, FLV | [`rtmp`], [`flv`] |
 //! | `avcC`, SPS, `AudioSpecificConfig`, ADTS, access units | [`codec`] |
 //! | heads, bodies, targets, ranges, what proxies say | [`http`] |
+//! | SCTE-35 sections and their date ranges | [`scte35`] |
 //! | what recovery reads of a log | [`store`] |
 //! | files and fragments | [`mp4`] |
 //! | playlists | [`playlist`] |
@@ -28,6 +29,7 @@ pub mod mp4;
 pub mod nginx;
 pub mod playlist;
 pub mod rtmp;
+pub mod scte35;
 pub mod store;
 
 /// A target: any bytes may be given.
@@ -56,6 +58,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rtmp_chunks", rtmp::chunks),
     ("rtmp_client", rtmp::client),
     ("rtmp_server", rtmp::server),
+    ("scte35", scte35::sections),
     ("store_index", store::index),
     ("store_samples", store::samples),
     ("store_tail", store::tail),

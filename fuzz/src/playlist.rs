@@ -29,6 +29,7 @@ fn write_media(media: &MediaRead<'_>) {
         playlist_type: media.playlist_type,
         end: media.end,
         segments: &segments,
+        date_ranges: &[],
     };
     let mut text = String::from("before");
     if playlist.write(&mut text).is_err() {
