@@ -29,7 +29,7 @@ fn write_media(media: &MediaRead<'_>) {
         playlist_type: media.playlist_type,
         end: media.end,
         segments: &segments,
-        date_ranges: &[],
+        ..MediaPlaylist::default()
     };
     let mut text = String::from("before");
     if playlist.write(&mut text).is_err() {

@@ -20,7 +20,7 @@ fn with_crc(mut section: Vec<u8>) -> Vec<u8> {
     for byte in &section {
         for bit in (0..8).rev() {
             let set = (crc >> 31) as u8 ^ (byte >> bit & 1);
-            crc = crc << 1 ^ u32::from(set) * 0x04c1_1db7;
+            crc = (crc << 1) ^ (u32::from(set) * 0x04c1_1db7);
         }
     }
     section.extend(crc.to_be_bytes());
