@@ -475,7 +475,8 @@ pub fn closes_within(socket: &mut TcpStream, limit: Duration) -> bool {
 pub struct Publisher {
     /// What it publishes over.
     pub connection: Connection,
-    stream: u32,
+    /// Its message stream.
+    pub stream: u32,
     key: String,
 }
 

@@ -38,6 +38,8 @@ mod push;
 mod reconnect;
 #[path = "main/rtmps.rs"]
 mod rtmps;
+#[path = "main/sessions.rs"]
+mod sessions;
 #[path = "main/slate.rs"]
 mod slate;
 #[path = "main/support.rs"]

@@ -238,9 +238,20 @@ impl Policy {
             Some(input) => input.name.clone(),
             None => StreamName::parse(path).map_err(bad_name)?,
         };
-        match self.input(name.as_str()) {
-            Some(input) if !input.publish.admits(request.address) => Err(Refusal::Address),
-            _ => Ok(Grant { name, by }),
+        self.admits_publisher(name.as_str(), request.address)?;
+        Ok(Grant { name, by })
+    }
+
+    /// Decides whether `address` may publish a stream, whatever opens it.
+    ///
+    /// # Errors
+    /// [`Refusal::Address`]
+    pub fn admits_publisher(&self, name: &str, address: IpAddr) -> Result<(), Refusal> {
+        let admits = |input: &Input| input.publish.admits(address);
+        if self.publish.admits(address) && self.input(name).is_none_or(admits) {
+            Ok(())
+        } else {
+            Err(Refusal::Address)
         }
     }
 

@@ -55,6 +55,7 @@ impl Denied {
         match self {
             Self::Policy(Refusal::BadName(_)) => PlayRefused::Name,
             Self::Policy(_) => PlayRefused::Denied,
+            Self::Hook(Answer::Fail(_)) => PlayRefused::HookFailed,
             Self::Hook(_) => PlayRefused::Hook,
         }
     }
@@ -93,7 +94,13 @@ pub(crate) async fn publish(
             facts.client.tc_url = before.to_owned();
         }
     }
-    admit(shared, Wish::Publish, grant.name, facts).await
+    let admitted = admit(shared, Wish::Publish, grant.name, facts).await?;
+    if admitted.permit.renamed().is_some() {
+        let policy = shared.policy.load();
+        let admits = policy.admits_publisher(admitted.name.as_str(), asker.address);
+        admits.map_err(Denied::Policy)?;
+    }
+    Ok(admitted)
 }
 
 /// Whether `asker` may play, as [`publish`] is asked.
@@ -105,7 +112,13 @@ pub(crate) async fn play(
     let allowed = shared.policy.load().authorise_play(&request(asker, target));
     let name = allowed.map_err(Denied::Policy)?;
     let facts = facts(asker, &name, target);
-    admit(shared, Wish::Play, name, facts).await
+    let admitted = admit(shared, Wish::Play, name, facts).await?;
+    if admitted.permit.renamed().is_some() {
+        let policy = shared.policy.load();
+        let admits = policy.admits_player(admitted.name.as_str(), asker.address);
+        admits.map_err(Denied::Policy)?;
+    }
+    Ok(admitted)
 }
 
 async fn admit(

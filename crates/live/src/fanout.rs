@@ -56,6 +56,9 @@ impl Fanout {
         self.muxer.handle_unpublish();
         self.flush();
         self.local.pause();
+        // One that is too far behind to be told finds a gap soon, and forgets all there was.
+        self.remote
+            .retain(|to| !matches!(to.try_send(FeedItem::Pause), Err(TrySendError::Closed(_))));
     }
 
     /// When [`Fanout::handle_timeout`] is due, if anybody watches. Whoever asks comes back then,
@@ -72,8 +75,7 @@ impl Fanout {
 
     /// Feeds another worker from now on.
     pub(crate) fn add(&mut self, to: Sender<FeedItem>) {
-        let window = FeedItem::Window(self.local.snapshot());
-        if to.try_send(window).is_ok() {
+        if to.try_send(self.local.snapshot()).is_ok() {
             self.remote.push(to);
         }
     }

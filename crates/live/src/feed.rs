@@ -31,10 +31,12 @@ pub(crate) struct Relay {
 
 /// What the owner sends to a worker with viewers. The end of the queue is the stream's.
 pub(crate) enum FeedItem {
-    /// What new viewers need, and so far.
-    Window(Vec<Arc<Piece>>),
+    /// What viewers who lag may need, and the number of the first piece where one may begin.
+    Window(Vec<Arc<Piece>>, u64),
     /// What came.
     Piece(Arc<Piece>),
+    /// The publisher is gone.
+    Pause,
 }
 
 impl Relay {
@@ -86,7 +88,9 @@ impl Relay {
 
     /// The publisher is gone: who comes now gets what comes, not a picture that stands still.
     pub(crate) fn pause(&self) {
-        self.window.borrow_mut().forget_starts();
+        let mut window = self.window.borrow_mut();
+        let all = window.end();
+        window.forget_starts(all);
     }
 
     /// The stream is over: viewers get what is left.
@@ -95,9 +99,10 @@ impl Relay {
         self.tell();
     }
 
-    /// All pieces.
-    pub(crate) fn snapshot(&self) -> Vec<Arc<Piece>> {
-        self.window.borrow().pieces().cloned().collect()
+    /// The window, for another worker.
+    pub(crate) fn snapshot(&self) -> FeedItem {
+        let window = self.window.borrow();
+        FeedItem::Window(window.pieces().cloned().collect(), window.first_start())
     }
 
     /// Takes pieces from the owner until the stream ends or nobody watches.
@@ -125,13 +130,15 @@ impl Relay {
 
     fn apply(&self, item: FeedItem) {
         match item {
-            FeedItem::Window(pieces) => {
+            FeedItem::Window(pieces, first_start) => {
                 for piece in pieces {
                     self.push(piece, true);
                 }
+                self.window.borrow_mut().forget_starts(first_start);
                 self.synced.set(true);
             }
             FeedItem::Piece(piece) => self.push(piece, true),
+            FeedItem::Pause => self.pause(),
         }
     }
 }
@@ -159,6 +166,20 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Waits until the window is there. False if the stream ended before.
+    pub(crate) fn synced(&mut self) -> impl Future<Output = bool> + '_ {
+        poll_fn(|cx| {
+            loop {
+                if self.relay.synced.get() || self.relay.has_ended() {
+                    return Poll::Ready(self.relay.synced.get());
+                }
+                if self.poll_news(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+    }
+
     /// Waits until there is something to read. False when the stream has ended and all was
     /// read. Loses nothing when dropped.
     pub fn ready(&mut self) -> impl Future<Output = bool> + '_ {
@@ -174,14 +195,21 @@ impl Subscription {
             if self.relay.has_ended() {
                 return Poll::Ready(false);
             }
-            let waiting = self
-                .waiting
-                .get_or_insert_with(|| self.relay.news.notified());
-            if Pin::new(waiting).poll(cx).is_pending() {
+            if self.poll_news(cx).is_pending() {
                 return Poll::Pending;
             }
+        }
+    }
+
+    fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| self.relay.news.notified());
+        let told = Pin::new(waiting).poll(cx);
+        if told.is_ready() {
             self.waiting = None;
         }
+        told
     }
 
     fn has_news(&mut self) -> bool {
@@ -201,15 +229,15 @@ impl Subscription {
     fn read_at(&mut self, now: Mono, take: impl FnMut(Part<'_>)) -> Read {
         let window = self.relay.window.borrow();
         match &mut self.cursor {
-            Some(cursor) => window.read(cursor, now, take),
-            None => Read::Nothing,
+            Some(cursor) if !self.paused => window.read(cursor, now, take),
+            _ => Read::Nothing,
         }
     }
 
-    /// Whether the stream has ended and all was read.
+    /// Whether the stream has ended and all was read that the reader wants.
     #[must_use]
     pub fn is_over(&mut self) -> bool {
-        self.relay.has_ended() && !self.has_news()
+        self.relay.has_ended() && (self.paused || !self.has_news())
     }
 
     /// Keeps a source going for as long as this reader is there.

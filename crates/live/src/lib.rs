@@ -41,7 +41,13 @@ mod secure;
 mod session;
 mod slate;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod worker;
+
+// What the tests in `tests/` share is of use to those beside the code.
+#[cfg(test)]
+extern crate self as weir_live;
 
 pub use counters::{Counters, Viewer};
 pub use feed::Subscription;

@@ -67,8 +67,10 @@ reasons! {
         Name = "name",
         /// The policy does not allow it.
         Denied = "denied",
-        /// The hook refused, or did not answer.
+        /// The hook's program said no.
         Hook = "hook",
+        /// The hook's program gave no answer, or none that makes sense.
+        HookFailed = "hook_failed",
         /// The player says that it cannot take the stream's codecs.
         Codec = "codec",
     }

@@ -6,9 +6,10 @@ use crate::budget::Budget;
 use crate::clock;
 use crate::gather::Gather;
 use crate::limits::{
-    CONFIG_CHANGES_BURST, LINGER_BYTES_MAX, LINGER_WAIT, PLAY_WAIT, RECEIVE_BATCH_MAX,
-    REQUESTS_BURST, SEND_WAIT, TRANSMIT_BATCH_MAX, VIEWER_STALLED_WAIT,
+    LINGER_BYTES_MAX, LINGER_WAIT, PLAY_WAIT, RECEIVE_BATCH_MAX, REQUESTS_BURST, SEND_WAIT,
+    TRANSMIT_BATCH_MAX, VIEWER_STALLED_WAIT,
 };
+use crate::owners::Claim;
 use crate::play::{self, Over, Plays};
 use crate::reasons::{Closed, Happened, PlayRefused, Refused, ViewerClosed};
 use crate::secure;
@@ -24,15 +25,12 @@ use std::task::Poll;
 use std::time::Duration;
 use tracing::{debug, info, warn};
 use weir_auth::hook::{Client, Permit};
-use weir_hub::Announced;
-use weir_hub::doctor::Promise;
 use weir_media::Mono;
 use weir_net::stream::Received;
 use weir_net::tls::Acceptor;
 use weir_net::{ConnectionGuard, Detached, Stream};
 use weir_ring::net::TcpStream;
 use weir_ring::{Alarm, Notified};
-use weir_rtmp::Metadata;
 use weir_rtmp::handshake::RANDOM_BYTES;
 use weir_rtmp::session::server::{Event, Refusal, ServerConfig, ServerSession};
 use weir_rtmp::session::{Output, Target};
@@ -45,6 +43,8 @@ pub(crate) struct Travelling {
     connection: u64,
     client: Client,
     publish: Publish,
+    /// Keeps the name for the worker that it goes to.
+    claim: Claim,
     /// Times it was passed on.
     pub(crate) hops: u8,
     guard: ConnectionGuard,
@@ -57,6 +57,13 @@ impl fmt::Debug for Travelling {
             "session of connection {} for {}",
             self.connection, self.publish.admitted.name
         )
+    }
+}
+
+impl Travelling {
+    /// The worker that it goes to.
+    pub(crate) fn owner(&self) -> usize {
+        self.claim.worker()
     }
 }
 
@@ -105,7 +112,6 @@ struct Session {
     alarm: Alarm,
     /// Room for what is sent of the plays.
     media: Vec<Bytes>,
-    config_changes: Budget,
     gather: Gather,
     /// Requests to publish or play. Each may ask a hook, and wait for a stream.
     requests: Budget,
@@ -158,6 +164,8 @@ pub(crate) async fn take_over(live: Live, session: Travelling) {
         connection,
         client,
         publish,
+        // Held until the session has claimed the name itself.
+        claim: _claim,
         hops,
         guard,
     } = session;
@@ -199,7 +207,6 @@ impl Session {
             plays: Plays::default(),
             alarm: Alarm::default(),
             media: Vec::new(),
-            config_changes: Budget::new(CONFIG_CHANGES_BURST, now),
             gather: Gather::new(now),
             requests: Budget::new(REQUESTS_BURST, now),
         }
@@ -370,6 +377,9 @@ impl Session {
                 }) => {
                     send(stream, &mut answers).await?;
                     self.spend_request()?;
+                    if !self.machine.awaits_publish(stream_id) {
+                        continue;
+                    }
                     if let Some(publish) = self.authorise(stream_id, &target, kind).await {
                         return Ok(Drained::Publish(publish));
                     }
@@ -377,6 +387,11 @@ impl Session {
                 Output::Event(Event::Play { stream_id, target }) => {
                     send(stream, &mut answers).await?;
                     self.spend_request()?;
+                    // What it asks for takes the place of what played there, also if that was taken back.
+                    self.plays.remove(stream_id);
+                    if !self.machine.awaits_play(stream_id) {
+                        continue;
+                    }
                     self.play(stream_id, &target).await;
                 }
                 Output::Event(event) => self.handle(event)?,
@@ -427,7 +442,6 @@ impl Session {
 
     /// Answers a play request: the stream, if it is there or comes soon.
     async fn play(&mut self, stream_id: u32, target: &Target) {
-        self.plays.remove(stream_id);
         let (connection, peer) = (self.connection, self.peer);
         let asker = Asker {
             address: self.peer.ip(),
@@ -441,6 +455,7 @@ impl Session {
                 let reason = denied.play_reason();
                 let answer = match reason {
                     PlayRefused::Name => Refusal::BadName,
+                    PlayRefused::HookFailed => Refusal::Rejected,
                     _ => Refusal::Denied,
                 };
                 self.live.shared().counters.refuse_play(reason);
@@ -537,7 +552,7 @@ impl Session {
             self.refuse(stream_id, Refused::Denied, Refusal::Rejected, &why);
             return Ok(stream);
         }
-        let Some((owner, here)) = self.live.owner(&publish.admitted.name) else {
+        let Some(claim) = self.live.claim(&publish.admitted.name) else {
             self.refuse(
                 stream_id,
                 Refused::Busy,
@@ -546,7 +561,7 @@ impl Session {
             );
             return Ok(stream);
         };
-        if here {
+        if claim.worker() == self.live.index() {
             self.begin_here(publish);
             return Ok(stream);
         }
@@ -570,10 +585,11 @@ impl Session {
             connection: self.connection,
             client: std::mem::take(&mut self.client),
             publish,
+            claim,
             hops: self.hops,
             guard,
         };
-        let Some(back) = self.live.pass_on(owner, travelling) else {
+        let Some(back) = self.live.pass_on(travelling) else {
             return Err(End::Moved);
         };
         self.machine = back.machine;
@@ -655,17 +671,15 @@ impl Session {
             } => self.plays.set_wanted(stream_id, kind, wanted),
             Event::Metadata(metadata) => {
                 if let Some(lease) = &self.publishing {
-                    describe(lease, &metadata);
+                    lease.describe(&metadata);
                 }
             }
             Event::Config { track, config } => {
-                if !self.config_changes.take(clock::now().mono) {
+                if let Some(lease) = &mut self.publishing
+                    && !lease.config(track, config)
+                {
                     let why = "codec configuration changes more than once a second";
                     return Err(End::Fault(Closed::ConfigRate, why.into()));
-                }
-                if let Some(lease) = &self.publishing {
-                    info!(stream = %lease.name(), codec = config.codec_string(), "codec");
-                    lease.config(track, config);
                 }
             }
             Event::Frame(frame) => {
@@ -698,22 +712,6 @@ impl Session {
         self.live.shared().counters.event(Happened::Fault);
         warn!(connection = self.connection, peer = %self.peer, offset, "{fault}");
     }
-}
-
-/// Hands on what a publisher says of its stream, to all who want to know.
-fn describe(lease: &Lease, metadata: &Metadata) {
-    lease.metadata(metadata);
-    lease.announce(Announced {
-        video: metadata.has_video,
-        audio: metadata.has_audio,
-    });
-    lease.promise(Promise {
-        video: metadata.has_video,
-        audio: metadata.has_audio,
-        video_bitrate: metadata.video_data_rate.map(|kbit| kbit * 1000.0),
-        audio_bitrate: metadata.audio_data_rate.map(|kbit| kbit * 1000.0),
-        frame_rate: metadata.frame_rate,
-    });
 }
 
 /// Where a drain stopped.

@@ -211,7 +211,10 @@ pub(crate) async fn show(stream: Rc<LiveStream>, slate: Slate) {
         audio: has(TrackKind::Audio),
     });
     for config in &clip.configs {
-        lease.config(TrackId::source(config.kind()), config.clone());
+        let track = TrackId::source(config.kind());
+        if !lease.config(track, config.clone()) {
+            return;
+        }
     }
     let began = clock::now().mono;
     for round in 0.. {

@@ -8,7 +8,7 @@ use crate::events;
 use crate::fanout::Fanout;
 use crate::feed::{FeedItem, Relay};
 use crate::health::Examination;
-use crate::limits::{EVENTS_LOGGED_BURST, PARTS_WANTED_US};
+use crate::limits::{CONFIG_CHANGES_BURST, EVENTS_LOGGED_BURST, PARTS_WANTED_US};
 use crate::reasons::{DatumLabel, Happened};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -62,6 +62,7 @@ enum SlateState {
 pub(crate) struct Lease {
     stream: Rc<LiveStream>,
     session: u64,
+    config_changes: Budget,
     /// Completes when a newer session took the stream, whenever that was.
     pub(crate) evicted: Notified,
 }
@@ -173,6 +174,7 @@ impl LiveStream {
         Lease {
             stream: self.clone(),
             session: state.session,
+            config_changes: Budget::new(CONFIG_CHANGES_BURST, now.mono),
             evicted,
         }
     }
@@ -405,27 +407,41 @@ impl Lease {
         }
     }
 
-    /// What the publisher's metadata says of its tracks.
+    /// What the publisher says of its tracks.
     pub(crate) fn announce(&self, announced: Announced) {
         self.with(|s| s.hub.handle_announced(announced, clock::now()));
     }
 
-    /// What else it says of its stream, for viewers.
-    pub(crate) fn metadata(&self, metadata: &Metadata) {
-        self.with(|s| s.fanout.handle_metadata(metadata));
+    /// What the publisher says of its stream: for viewers, the hub and the doctor.
+    pub(crate) fn describe(&self, metadata: &Metadata) {
+        let (video, audio) = (metadata.has_video, metadata.has_audio);
+        self.with(|s| {
+            s.fanout.handle_metadata(metadata);
+            s.exam.promise(Promise {
+                video,
+                audio,
+                video_bitrate: metadata.video_data_rate.map(|kbit| kbit * 1000.0),
+                audio_bitrate: metadata.audio_data_rate.map(|kbit| kbit * 1000.0),
+                frame_rate: metadata.frame_rate,
+            });
+        });
+        self.announce(Announced { video, audio });
     }
 
-    /// What it says of their rates, for the doctor.
-    pub(crate) fn promise(&self, promise: Promise) {
-        self.with(|s| s.exam.promise(promise));
-    }
-
-    /// A track's configuration, new or changed.
-    pub(crate) fn config(&self, track: TrackId, config: CodecConfig) {
+    /// A track's configuration, new or changed. False if that happens too often: the publisher is
+    /// to be sent away.
+    #[must_use]
+    pub(crate) fn config(&mut self, track: TrackId, config: CodecConfig) -> bool {
+        let now = clock::now();
+        if !self.config_changes.take(now.mono) {
+            return false;
+        }
+        info!(stream = %self.name(), codec = config.codec_string(), "codec");
         self.with(|s| {
             s.exam.config(track, &config);
-            s.hub.handle_config(track, config, clock::now());
+            s.hub.handle_config(track, config, now);
         });
+        true
     }
 
     /// A frame.

@@ -8,7 +8,7 @@ use crate::limits::{
     DEMAND_WAIT, DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RECONNECT_WAIT, RESUME_WAIT,
     SLATE_AFTER, STREAM_TICK,
 };
-use crate::owners::Owners;
+use crate::owners::{Claim, Owners};
 use crate::reasons::Refused;
 use crate::refusals::Refusals;
 use crate::remote::pull::Puller;
@@ -53,13 +53,13 @@ pub struct Shared {
     hub: weir_hub::StreamConfig,
     fanout: FanoutConfig,
     grace: Duration,
-    owners: Owners,
+    pub(crate) owners: Arc<Owners>,
     refusals: Refusals,
     /// Other servers; set before the workers start.
     pub remotes: OnceLock<Remotes>,
     /// What streams show while nobody publishes; set before the workers start.
     pub slates: OnceLock<HashMap<StreamName, Slate>>,
-    workers: Vec<Sender<Handoff>>,
+    pub(crate) workers: Vec<Sender<Handoff>>,
     connections: AtomicU64,
 }
 
@@ -71,7 +71,7 @@ pub(crate) enum Parcel {
     /// An authorised publish session.
     Session(Box<Travelling>),
     /// A broadcast that was not sealed when the program last ended.
-    Resume(StreamName),
+    Resume(Claim),
     /// A source of a stream that this worker owns.
     Pull(Box<Puller>),
     /// A worker with viewers of a stream wants its pieces.
@@ -82,7 +82,7 @@ impl fmt::Debug for Parcel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(session) => session.fmt(f),
-            Self::Resume(name) => write!(f, "unsealed {name}"),
+            Self::Resume(claim) => write!(f, "unsealed {}", claim.name()),
             Self::Pull(puller) => write!(f, "source of {}", puller.source().name),
             Self::Watch(name, _) => write!(f, "viewers of {name}"),
         }
@@ -133,9 +133,10 @@ impl Shared {
     /// publishers through the grace time and then seal them.
     pub fn resume_all(&self) {
         for name in self.library.unsealed() {
-            let sent = self.owners.claim(&name).is_some_and(|owner| {
+            let sent = self.owners.claim(&name).is_some_and(|claim| {
                 let deadline = Instant::now() + RESUME_WAIT;
-                let mut handoff = Handoff(Parcel::Resume(name.clone()));
+                let owner = claim.worker();
+                let mut handoff = Handoff(Parcel::Resume(claim));
                 loop {
                     match self.workers[owner].try_send(handoff) {
                         Ok(()) => break true,
@@ -147,7 +148,6 @@ impl Shared {
             });
             if !sent {
                 warn!(stream = %name, "too many unsealed streams; this one ends at its next start");
-                self.owners.release(&name);
             }
         }
     }
@@ -262,11 +262,11 @@ impl Live {
                 Parcel::Session(session) => {
                     weir_ring::spawn(session::take_over(self.clone(), *session));
                 }
-                Parcel::Resume(name) => {
+                Parcel::Resume(claim) => {
                     // A publisher may have been faster.
-                    let known = self.inner.streams.borrow().contains_key(&name);
-                    if !known && self.resume(&name).is_none() {
-                        self.shared().owners.release(&name);
+                    let known = self.inner.streams.borrow().contains_key(claim.name());
+                    if !known {
+                        self.resume(claim.name());
                     }
                 }
                 Parcel::Pull(puller) => {
@@ -320,11 +320,12 @@ impl Live {
         if self.is_stopping() || self.is_published(name) {
             return Err(Failure::Taken);
         }
-        match self.shared().owners.claim_for(name, self.inner.index) {
-            Some(owner) if owner == self.inner.index => {}
+        let Some(claim) = self.shared().owners.claim_for(name, self.inner.index) else {
+            return Err(Failure::Ours("this worker is full".into()));
+        };
+        if claim.worker() != self.inner.index {
             // The next attempt is made there.
-            Some(_) => return Err(Failure::Taken),
-            None => return Err(Failure::Ours("this worker is full".into())),
+            return Err(Failure::Taken);
         }
         self.publish(name).map_err(|e| Failure::Ours(e.to_string()))
     }
@@ -347,7 +348,11 @@ impl Live {
         let deadline = clock::now().mono + wait;
         loop {
             if let Some(relay) = self.relay(name) {
-                return Some(relay.subscribe(start).keep(watching));
+                let mut subscription = relay.subscribe(start);
+                let synced = subscription.synced();
+                if let Ok(true) = weir_ring::timeout(clock::until(deadline), synced).await {
+                    return Some(subscription.keep(watching));
+                }
             }
             if clock::now().mono >= deadline || self.inner.stopping.get() {
                 return None;
@@ -388,19 +393,19 @@ impl Live {
         Some(relay)
     }
 
-    /// Which worker owns `name`, and whether that is this one. `None` if all are full or
-    /// the worker is stopping.
-    pub(crate) fn owner(&self, name: &StreamName) -> Option<(usize, bool)> {
-        if self.inner.stopping.get() {
-            return None;
+    /// Claims `name` for the worker that owns it. `None` if all are full or the worker is
+    /// stopping.
+    pub(crate) fn claim(&self, name: &StreamName) -> Option<Claim> {
+        match self.inner.stopping.get() {
+            true => None,
+            false => self.shared().owners.claim(name),
         }
-        let owner = self.shared().owners.claim(name)?;
-        Some((owner, owner == self.inner.index))
     }
 
-    /// Passes a session on to `owner`; gives it back if that worker's queue is full or the
-    /// session was passed on too often.
-    pub(crate) fn pass_on(&self, owner: usize, mut session: Travelling) -> Option<Travelling> {
+    /// Passes a session on to its stream's owner; gives it back if that worker's queue is full or
+    /// the session was passed on too often.
+    pub(crate) fn pass_on(&self, mut session: Travelling) -> Option<Travelling> {
+        let owner = session.owner();
         session.hops += 1;
         if session.hops > HANDOFF_HOPS_MAX {
             return Some(session);
@@ -418,7 +423,8 @@ impl Live {
         }
     }
 
-    /// Begins a publish session on a stream that this worker owns, or says why not.
+    /// Begins a publish session on a stream that this worker owns, by a claim or because it is
+    /// there; or says why not.
     pub(crate) fn publish(&self, name: &StreamName) -> Result<Lease, weir_store::Error> {
         if let Some(stream) = self.inner.streams.borrow().get(name) {
             return Ok(stream.publish());
@@ -428,9 +434,7 @@ impl Live {
         }
         let stream = match self.resume(name) {
             Some(stream) => stream,
-            None => self
-                .begin(name)
-                .inspect_err(|_| self.shared().owners.release(name))?,
+            None => self.begin(name)?,
         };
         Ok(stream.publish())
     }
@@ -466,6 +470,7 @@ impl Live {
         let segment = self.shared().hub.bounded().segment;
         let exam = self.shared().health.open(name, segment, &counters);
         let stream = LiveStream::new(name.clone(), hub, writer, fanout, counters, exam);
+        self.shared().owners.settle(name);
         weir_ring::spawn(stream.clone().run_fanout());
         if let Some(remotes) = self.shared().remotes.get() {
             let outputs = remotes.outputs(name.as_str()).iter();

@@ -29,19 +29,16 @@ fn workers_share_what_they_know_of_who_guesses_keys() {
             live.start(handoffs);
             workers.push(common::listen(live));
         }
-        let (done, mut is_done) = weir_ring::channel::<()>(1);
-        let guesses = std::thread::spawn(move || {
+        let answers = common::beside(move || {
             // The right key is accepted while there are few wrong ones.
             let mut answers = vec![Publisher::connect(workers[1], KEY).err()];
             for _ in 0..REFUSALS_BURST {
                 answers.push(Publisher::connect(workers[0], "a-wrong-key").err());
             }
             answers.push(Publisher::connect(workers[1], KEY).err());
-            drop(done);
             answers
-        });
-        is_done.recv().await;
-        let answers = guesses.join().unwrap();
+        })
+        .await;
         let (last, before) = answers.split_last().unwrap();
         let (first, wrong) = before.split_first().unwrap();
         assert_eq!(*first, None);

@@ -234,6 +234,61 @@ fn a_refusal_closes_a_connection_that_does_nothing_else() {
 }
 
 #[test]
+fn a_request_that_was_taken_back_waits_for_no_answer() {
+    let (mut s, mut wire) = connected(2);
+    let call = |wire: &mut Wire, stream, name: &str, argument: Value| {
+        wire.command(
+            stream,
+            &Command::new(name, 0.0, Value::Null, vec![argument]),
+        );
+    };
+    for (name, of) in [("play", 1), ("publish", 2)] {
+        call(&mut wire, of, name, "first".into());
+        call(&mut wire, of, "deleteStream", f64::from(of).into());
+        call(&mut wire, 0, "createStream", Value::Null);
+    }
+    for name in ["a", "b"] {
+        call(&mut wire, 3, "play", name.into());
+        call(&mut wire, 4, "publish", name.into());
+        if name == "a" {
+            call(&mut wire, 4, "closeStream", Value::Null);
+        }
+    }
+    s.handle_input(&wire.take(), Mono(0)).unwrap();
+    let mut awaited = Vec::new();
+    loop {
+        match s.poll_output() {
+            Output::Event(Event::Play { stream_id, target }) => {
+                awaited.push((stream_id, target.key, s.awaits_play(stream_id)));
+            }
+            Output::Event(Event::Publish {
+                stream_id, target, ..
+            }) => awaited.push((stream_id, target.key, s.awaits_publish(stream_id))),
+            Output::Timeout(_) => break,
+            _ => {}
+        }
+    }
+    let expected = [
+        (1, "first", false),
+        (2, "first", false),
+        (3, "a", false),
+        (4, "a", false),
+        (3, "b", true),
+        (4, "b", true),
+    ];
+    assert_eq!(
+        awaited,
+        expected.map(|(id, key, is)| (id, key.to_owned(), is))
+    );
+    s.accept_play(3);
+    s.accept_publish(4);
+    assert!(
+        !s.awaits_play(3) && !s.awaits_publish(4),
+        "both are answered"
+    );
+}
+
+#[test]
 fn play2_names_its_stream_in_an_object() {
     let (mut s, mut wire) = connected(1);
     let options = Value::Object(vec![("streamName".into(), "other".into())]);

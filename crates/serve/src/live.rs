@@ -71,6 +71,8 @@ pub enum LiveRefusal {
     NotFound,
     /// The viewer may not have it.
     Denied,
+    /// Whether the viewer may have it cannot be told now.
+    Unavailable,
 }
 
 impl LiveRefusal {
@@ -80,6 +82,10 @@ impl LiveRefusal {
             Self::Denied => {
                 let why = "this stream may not be played so";
                 Response::error(Status::Forbidden, why)
+            }
+            Self::Unavailable => {
+                let why = "who may play this cannot be asked now; try again later";
+                Response::error(Status::ServiceUnavailable, why)
             }
         }
     }
@@ -166,6 +172,9 @@ impl Answer {
             weir_ring::Either::Left(Err(refusal)) => return self.refuse(refusal).await,
             weir_ring::Either::Right(()) => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
+        if wanted.accept.is_some() {
+            self.status = Status::SwitchingProtocols;
+        }
         // At once: the first frame may be long in coming, after a publisher left.
         self.stream.send_vectored([self.head(&wanted)]).await?;
         if wanted.is_head {
@@ -312,7 +321,7 @@ impl Answer {
     /// Notes the answer once it is over.
     fn note(&self) {
         let server = &self.connection.server;
-        if self.status == Status::Ok {
+        if matches!(self.status, Status::Ok | Status::SwitchingProtocols) {
             // Its bytes were counted as they went.
             let delivery = server.delivery();
             delivery.answered(self.status, Way::Gather, self.bytes, 0);

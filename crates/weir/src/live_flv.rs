@@ -21,6 +21,7 @@ impl LiveSource for LiveFlv {
             match viewer.await {
                 Ok(viewer) => Ok(Box::new(Body(viewer)) as Box<dyn LiveBody>),
                 Err(PlayRefused::NotFound | PlayRefused::Name) => Err(LiveRefusal::NotFound),
+                Err(PlayRefused::HookFailed) => Err(LiveRefusal::Unavailable),
                 Err(_) => Err(LiveRefusal::Denied),
             }
         })

@@ -5,7 +5,7 @@ use crate::support::{
 };
 use protocol_tests::hook::{Call, Receiver};
 use protocol_tests::process::{Process, run};
-use protocol_tests::rtmp::Publisher;
+use protocol_tests::rtmp::{Connection, Publisher};
 use protocol_tests::server::{self, Weir};
 use protocol_tests::turn::heavy;
 use protocol_tests::{clips, eventually, flv, http, tools};
@@ -159,7 +159,8 @@ fn a_dead_or_silent_hook_refuses() {
     };
     for address in [silent.local_addr().unwrap(), dead] {
         let (_dir, path) = config(&format!(
-            "open = true\n[hooks]\non_publish = \"http://{address}/\"\ntimeout = \"500ms\"\n"
+            "open = true\n[hooks]\non_publish = \"http://{address}/\"\n\
+             on_play = \"http://{address}/\"\ntimeout = \"500ms\"\n"
         ));
         let mut weir = start(&path, &[]);
         let clip = clips::BASELINE.flv();
@@ -172,6 +173,14 @@ fn a_dead_or_silent_hook_refuses() {
             assert_eq!(refused.to_string(), "NetStream.Publish.Rejected");
         }
         assert!(weir.metric("weir_publish_refused_total{reason=\"hook_failed\"}") >= Some(21.0));
+        // Nor is it the players': they may try again.
+        assert_eq!(http::get(weir.http, "/cam/live.flv").status, 503);
+        let mut player = Connection::open(weir.rtmp).unwrap();
+        player.connect("live").unwrap();
+        let refused = player.play("cam").unwrap_err();
+        assert_eq!(refused.to_string(), "NetStream.Play.Failed");
+        let failed = "weir_play_refused_total{reason=\"hook_failed\"}";
+        assert_eq!(weir.metric(failed), Some(2.0));
         weir.assert_healthy();
         weir.stop();
     }
@@ -290,5 +299,16 @@ fn keys_stay_out_of_calls() {
     );
     assert_eq!(calls[2].field("user"), Some("me"));
     assert!(!format!("{calls:?}").contains(key), "{calls:#?}");
+    // Whoever plays the address that they publish to has it in nobody's log.
+    let mut player = Connection::open(weir.rtmp).unwrap();
+    player.connect("live").unwrap();
+    let refused = player.play(key).unwrap_err();
+    assert_eq!(refused.to_string(), "NetStream.Play.StreamNotFound");
+    assert_eq!(
+        http::get(weir.http, &format!("/{key}/live.flv")).status,
+        404
+    );
+    let log = weir.process.log();
+    assert!(!log.contains(key) && log.contains("play refused"), "{log}");
     weir.stop();
 }

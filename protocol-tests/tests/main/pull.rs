@@ -6,6 +6,7 @@ use protocol_tests::flv::{self, Tag};
 use protocol_tests::hls::Format;
 use protocol_tests::peers::{Peer, free_address};
 use protocol_tests::process::Process;
+use protocol_tests::rtmp::{Amf, Connection};
 use protocol_tests::server::Weir;
 use protocol_tests::{clips, eventually, http, tools};
 use std::io::{Read, Write};
@@ -129,6 +130,38 @@ fn from_ffmpeg_5_that_comes_and_goes() {
 #[test]
 fn from_ffmpeg_9_that_comes_and_goes() {
     comes_and_goes(tools::ffmpeg9);
+}
+
+/// What a source says of its stream reaches viewers and the doctor.
+#[test]
+fn what_a_source_says_is_passed_on() {
+    const KBIT: f64 = 12.5;
+    let source = Fake::start(|socket, _| {
+        let mut connection = fake::answered(socket, "play", "NetStream.Play.Start", "status")?;
+        let mut said = Vec::new();
+        Amf::text("onMetaData").write(&mut said);
+        Amf::Object(vec![("videodatarate".into(), Amf::Number(KBIT))]).write(&mut said);
+        connection.send(5, 0, flv::SCRIPT, 1, &said)?;
+        fake::play(&mut connection, &flv::read(&clips::LONG.flv()))
+    });
+    let (weir, _home) = pulling(&entry("here", &source.url("cam"), ""), &[]);
+    let mut player = Connection::open(weir.rtmp).unwrap();
+    player.connect("live").unwrap();
+    eventually(WAIT, "it plays", || player.play("here").ok());
+    let told = loop {
+        let message = player.receive().unwrap();
+        if message.kind == flv::SCRIPT && message.body.windows(10).any(|w| w == b"onMetaData") {
+            break message.body;
+        }
+    };
+    let rate = KBIT.to_be_bytes();
+    assert!(told.windows(8).any(|w| w == rate), "{told:02x?}");
+    // More than was promised.
+    eventually(WAIT, "the doctor finds it", || {
+        let health = http::get(weir.api, "/streams/here/health").text();
+        health.contains("\"bitrate\"").then_some(())
+    });
+    weir.stop();
 }
 
 /// Asked only while somebody watches.

@@ -2,19 +2,19 @@
 
 use crate::support::{Bystander, assert_decodes, certificate, live_to};
 use protocol_tests::fake::{self, Fake};
-use protocol_tests::flv;
+use protocol_tests::flv::{self, Tag};
 use protocol_tests::hls::Format;
 use protocol_tests::http;
 use protocol_tests::peers::{Peer, free_address};
 use protocol_tests::process::{Process, run};
-use protocol_tests::rtmp::{Amf, Connection, Publisher};
+use protocol_tests::rtmp::{Amf, Connection, Message, Publisher};
 use protocol_tests::server::Weir;
 use protocol_tests::{clips, eventually, probe, tools};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -191,6 +191,49 @@ fn taking(then: impl Fn(&mut Connection) -> std::io::Result<()> + Send + Sync + 
         let code = "NetStream.Publish.Start";
         then(&mut fake::answered(socket, "publish", code, "status")?)
     })
+}
+
+/// A server that leaves sends the push elsewhere, which gets all that a new one needs.
+#[test]
+fn a_push_that_is_sent_on_begins_anew() {
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let kept = got.clone();
+    let second = taking(move |connection| {
+        loop {
+            let Message { kind, body } = connection.receive()?;
+            if [flv::AUDIO, flv::VIDEO, flv::SCRIPT].contains(&kind) {
+                let timestamp = 0;
+                kept.lock().unwrap().push(Tag {
+                    kind,
+                    timestamp,
+                    body,
+                });
+            }
+        }
+    });
+    let to = format!("rtmp://{}/live", second.at);
+    let first = taking(move |connection| {
+        for _ in 0..60 {
+            connection.receive()?;
+        }
+        let code = ("code", "NetConnection.Connect.ReconnectRequest");
+        let said = [("level", "status"), code, ("tcUrl", &to)];
+        fake::status(connection, 0, &said)?;
+        while connection.receive().is_ok() {}
+        Ok(())
+    });
+    let (weir, _home) = pushing(&[("moves", &first.url("a"), "")], &[]);
+    let _publisher = show(&weir);
+    eventually(WAIT, "the second gets the stream", || {
+        (got.lock().unwrap().len() > 30).then_some(())
+    });
+    let got = got.lock().unwrap();
+    assert_eq!(got[0].kind, flv::SCRIPT, "metadata");
+    let headers = got[1..].iter().take_while(|tag| tag.is_header()).count();
+    assert_eq!(headers, 2, "a configuration of each track");
+    let video = flv::frames(&got[3..], flv::VIDEO);
+    assert!(video[0].is_key());
+    weir.stop();
 }
 
 /// Targets that only cost trouble.

@@ -135,13 +135,24 @@ fn a_slate_that_is_none_is_named_at_the_start() {
     std::fs::write(&file, "no clip").unwrap();
     let config = home.path().join("weir.toml");
     let text = format!("[[pull]]\nname = \"a\"\nurl = \"rtmp://h/live/a\"\nslate = {file:?}\n");
-    std::fs::write(&config, text).unwrap();
+    std::fs::write(&config, &text).unwrap();
     let args = ["serve", "--config", config.to_str().unwrap()].map(str::to_owned);
     let mut weir = protocol_tests::server::command(&args, home.path());
     let out = weir.output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(
         !out.status.success() && said.contains("slate.flv"),
+        "{said}"
+    );
+    // Nor is there one where nobody publishes unless somebody watches.
+    let text = text + "on_demand = true\n";
+    std::fs::write(&config, text).unwrap();
+    let mut weir = protocol_tests::server::bare();
+    weir.args(["config", "check", "--config"]).arg(&config);
+    let out = weir.output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        !out.status.success() && said.contains("on_demand"),
         "{said}"
     );
 }

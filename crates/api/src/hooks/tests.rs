@@ -236,6 +236,30 @@ async fn more_questions_than_fit_are_refused() {
     assert_eq!(count("dropped") + count("failed"), all, "{text}");
 }
 
+/// What is told is counted until it was, and what does not fit is not waited for.
+#[tokio::test]
+async fn only_what_was_queued_is_waited_for() {
+    let receiver = Receiver::new(&[OK]).await;
+    let config = config(receiver.address, &[Call::Done]);
+    let (hooks, runner) = Runner::new(config, Counters::default()).unwrap();
+    let pending = runner.pending();
+    const MORE: u64 = 7;
+    for _ in 0..HOOK_TELLS_QUEUED_MAX as u64 + MORE {
+        drop(hooks.permit(Wish::Play, facts()).await.unwrap());
+    }
+    assert_eq!(hooks.lost(), MORE);
+    assert_eq!(*pending.0.borrow(), HOOK_TELLS_QUEUED_MAX);
+    tokio::spawn(runner.run());
+    pending.clone().none().await;
+    assert_eq!(receiver.requests().len(), HOOK_TELLS_QUEUED_MAX);
+    // Told at once: each is counted before it can be done.
+    for _ in 0..50 {
+        drop(hooks.permit(Wish::Play, facts()).await.unwrap());
+        pending.clone().none().await;
+    }
+    assert_eq!(receiver.requests().len(), HOOK_TELLS_QUEUED_MAX + 50);
+}
+
 fn metrics(counters: &Counters) -> String {
     let mut registry = prometheus_client::registry::Registry::with_prefix("weir");
     counters.register(&mut registry);

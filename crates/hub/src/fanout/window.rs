@@ -133,9 +133,22 @@ impl Window {
         self.bytes = 0;
     }
 
-    /// Lets nobody begin at what is there: the publisher is gone.
-    pub fn forget_starts(&mut self) {
-        self.starts.clear();
+    /// Lets nobody begin before the piece of this number: the publisher of what precedes it is
+    /// gone.
+    pub fn forget_starts(&mut self, before: u64) {
+        self.starts.retain(|start| *start >= before);
+    }
+
+    /// Number of the first piece where a viewer may begin; that of the next one, if there is none.
+    #[must_use]
+    pub fn first_start(&self) -> u64 {
+        self.starts.front().copied().unwrap_or(self.end)
+    }
+
+    /// Number of the next piece.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.end
     }
 
     fn trim(&mut self, watched: bool) {

@@ -11,19 +11,17 @@ use super::link::{Failure, Link, Step};
 use crate::budget::Budget;
 use crate::clock;
 use crate::limits::{
-    CONFIG_CHANGES_BURST, FAULTS_BURST, PULL_FIRST_MEDIA_WAIT, PULL_SILENCE_MAX, PULL_TICK,
-    STABLE_AFTER,
+    FAULTS_BURST, PULL_FIRST_MEDIA_WAIT, PULL_SILENCE_MAX, PULL_TICK, STABLE_AFTER,
 };
 use crate::reasons::Happened;
 use crate::stream::Lease;
 use crate::worker::Live;
 use std::sync::Arc;
 use tracing::{info, warn};
-use weir_hub::Announced;
 use weir_media::Mono;
 use weir_ring::{Either, Receiver};
-use weir_rtmp::Url;
 use weir_rtmp::session::client::{Event, Mode};
+use weir_rtmp::{Metadata, Url};
 
 /// One source. It may be passed to another worker between connections.
 pub(crate) struct Puller {
@@ -111,12 +109,12 @@ struct Pull<'a> {
     source: &'a Source,
     demand: Option<&'a Demand>,
     lease: Option<Lease>,
-    announced: Announced,
+    /// What it said of itself last.
+    metadata: Option<Metadata>,
     /// When media began.
     began: Option<Mono>,
     /// When media came last, or the connection was made.
     heard: Mono,
-    config_changes: Budget,
     faults: Budget,
 }
 
@@ -128,10 +126,9 @@ impl<'a> Pull<'a> {
             source,
             demand,
             lease: None,
-            announced: Announced::default(),
+            metadata: None,
             began: None,
             heard: now,
-            config_changes: Budget::new(CONFIG_CHANGES_BURST, now),
             faults: Budget::new(FAULTS_BURST, now),
         }
     }
@@ -146,6 +143,7 @@ impl<'a> Pull<'a> {
             Err(failure) => return failure,
         };
         (self.heard, self.began) = (clock::now().mono, None);
+        self.metadata = None;
         let failure = self.exchange(&mut link).await;
         // By whatever way the source leaves, its open segment is closed at once.
         self.lease = None;
@@ -199,23 +197,17 @@ impl<'a> Pull<'a> {
     fn handle(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Metadata(metadata) => {
-                self.announced = Announced {
-                    video: metadata.has_video,
-                    audio: metadata.has_audio,
-                };
                 if let Some(lease) = &self.lease {
-                    lease.announce(self.announced);
+                    lease.describe(&metadata);
                 }
+                self.metadata = Some(metadata);
             }
             Event::Config { track, config } => {
-                if !self.config_changes.take(clock::now().mono) {
-                    return Err(Failure::Media(
-                        "its codec configuration changes all the time",
-                    ));
-                }
                 let lease = self.begin()?;
-                info!(stream = %lease.name(), codec = config.codec_string(), "codec");
-                lease.config(track, config);
+                if !lease.config(track, config) {
+                    let why = "its codec configuration changes all the time";
+                    return Err(Failure::Media(why));
+                }
             }
             Event::Frame(frame) => {
                 self.heard = clock::now().mono;
@@ -241,7 +233,7 @@ impl<'a> Pull<'a> {
     }
 
     /// The stream here, which begins with the first that is of use.
-    fn begin(&mut self) -> Result<&Lease, Failure> {
+    fn begin(&mut self) -> Result<&mut Lease, Failure> {
         let lease = match self.lease.take() {
             Some(lease) => lease,
             None => {
@@ -249,7 +241,9 @@ impl<'a> Pull<'a> {
                 let lease = self.live.publish_if_free(name)?;
                 self.live.shared().counters.published.inc();
                 info!(stream = %name, from = %self.source.remote.url, "pulling");
-                lease.announce(self.announced);
+                if let Some(metadata) = &self.metadata {
+                    lease.describe(metadata);
+                }
                 lease
             }
         };

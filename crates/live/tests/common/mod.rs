@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_auth::Policy;
+use weir_auth::hook::Hooks;
 use weir_live::{Handoff, Live, Shared, clock};
 use weir_media::aac::AacConfig;
 use weir_media::avc::AvcConfig;
@@ -46,11 +47,32 @@ pub fn shared(
     policy: Policy,
     workers: usize,
 ) -> (Arc<Shared>, Vec<Receiver<Handoff>>) {
+    shared_with(data, policy, Hooks::none(), Duration::ZERO, workers)
+}
+
+/// What `workers` workers share.
+pub fn shared_with(
+    data: &Path,
+    policy: Policy,
+    hooks: Arc<Hooks>,
+    grace: Duration,
+    workers: usize,
+) -> (Arc<Shared>, Vec<Receiver<Handoff>>) {
     let library = Library::open(LibraryConfig::new(data), clock::now()).unwrap();
     let hub = weir_hub::StreamConfig::default();
-    let hooks = weir_auth::hook::Hooks::none();
     let fanout = weir_hub::fanout::FanoutConfig::default();
-    Shared::new(library, policy, hooks, hub, fanout, Duration::ZERO, workers)
+    Shared::new(library, policy, hooks, hub, fanout, grace, workers)
+}
+
+/// Runs what blocks on a thread of its own, and the ring meanwhile.
+pub async fn beside<T: Send + 'static>(blocks: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, mut is_done) = weir_ring::channel::<()>(1);
+    let thread = std::thread::spawn(move || {
+        let _done = done;
+        blocks()
+    });
+    is_done.recv().await;
+    thread.join().unwrap()
 }
 
 /// Serves RTMP on a free port until the runtime ends. Called on a ring.
@@ -154,6 +176,11 @@ impl Publisher {
             self.session.send_frame(&frame);
             self.send().unwrap();
         }
+    }
+
+    /// Sends whatever bytes.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).unwrap();
     }
 
     fn send(&mut self) -> Result<(), String> {

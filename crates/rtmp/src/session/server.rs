@@ -377,6 +377,25 @@ impl ServerSession {
         asks
     }
 
+    /// Whether a request to publish that was just given out still waits for its answer: the client
+    /// may have taken it back meanwhile, and even made another.
+    #[must_use]
+    pub fn awaits_publish(&self, stream_id: u32) -> bool {
+        let is_it =
+            |e: &Event| matches!(e, Event::Publish { stream_id: id, .. } if *id == stream_id);
+        let waiting = self.publishing.as_ref();
+        waiting.is_some_and(|p| p.stream_id == stream_id && !p.accepted)
+            && !self.events.iter().any(is_it)
+    }
+
+    /// The same for a request to play.
+    #[must_use]
+    pub fn awaits_play(&self, stream_id: u32) -> bool {
+        let is_it = |e: &Event| matches!(e, Event::Play { stream_id: id, .. } if *id == stream_id);
+        let mut waiting = self.playing.iter();
+        waiting.any(|p| p.stream_id == stream_id && !p.accepted) && !self.events.iter().any(is_it)
+    }
+
     /// Lets the client publish. Nothing happens unless the request is waiting.
     pub fn accept_publish(&mut self, stream_id: u32) {
         if let Some(p) = &mut self.publishing
