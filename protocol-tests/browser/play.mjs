@@ -3,7 +3,7 @@
 //   node play.mjs MODULES MODE URL SECONDS
 //
 // MODE is `page` (a plain page that plays by itself) or `watch` (weir's own page: clicked,
-// and its message reported). Ends with status 0 once currentTime passed SECONDS.
+// and its message reported). Ends with status 0 once SECONDS were played.
 import { createRequire } from 'node:module';
 
 const [modules, mode, url, seconds] = process.argv.slice(2);
@@ -46,16 +46,18 @@ try {
         parts: window.parts || 0,
         latency: window.latency ? window.latency() : null,
         status: document.getElementById('status')?.textContent ?? null,
-        start: video.played.length ? video.played.start(0) : 0,
+        // Seconds that were played, jumps left out.
+        ran: [...Array(video.played.length).keys()]
+          .reduce((sum, i) => sum + video.played.end(i) - video.played.start(i), 0),
         dateRanges: Object.values(window.hls?.levels?.[0]?.details?.dateRanges ?? {}).map((r) => ({
           ...r.attr, valid: r.isValid, start: r.startDate.getTime(), seconds: r.duration,
         })),
       };
     });
-    if (state.time - state.start > Number(seconds) || state.fatal) break;
+    if (state.ran > Number(seconds) || state.fatal) break;
     await page.waitForTimeout(100);
   }
-  played = state.time - state.start > Number(seconds) && !state.fatal;
+  played = state.ran > Number(seconds) && !state.fatal;
   say('played', state);
 } finally {
   await browser.close();

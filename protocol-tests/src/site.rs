@@ -1,5 +1,4 @@
-//! A web site of its own: another origin than weir's, with a plain page that plays HLS with
-//! hls.js.
+//! A web site of its own: another origin than weir's, with plain pages that play.
 
 use crate::tools;
 use std::io::{BufRead, BufReader, Write};
@@ -11,6 +10,18 @@ use std::thread::JoinHandle;
 const PAGE: &[u8] = include_bytes!("../browser/page.html");
 
 const FLV_PAGE: &[u8] = include_bytes!("../browser/flv.html");
+
+const DASH_PAGE: &[u8] = include_bytes!("../browser/dash.html");
+
+const SHAKA_PAGE: &[u8] = include_bytes!("../browser/shaka.html");
+
+/// Where npm's packages have their scripts, by the names of the pages for them.
+const SCRIPTS: [(&str, &str); 4] = [
+    ("/hls.js", "hls.js/dist/hls.min.js"),
+    ("/mpegts.js", "mpegts.js/dist/mpegts.js"),
+    ("/dash.js", "dashjs/dist/modern/umd/dash.all.min.js"),
+    ("/shaka.js", "shaka-player/dist/shaka-player.compiled.js"),
+];
 
 /// The site; it goes with this value.
 #[derive(Debug)]
@@ -24,11 +35,10 @@ impl Site {
     /// Starts it on a free port.
     ///
     /// # Panics
-    /// If hls.js and mpegts.js are not installed.
+    /// If the players are not installed.
     pub fn start() -> Self {
         let script = |path| std::fs::read(tools::node_modules().join(path)).unwrap();
-        let hls = script("hls.js/dist/hls.min.js");
-        let mpegts = script("mpegts.js/dist/mpegts.js");
+        let scripts = SCRIPTS.map(|(name, path)| (name, script(path)));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -38,7 +48,7 @@ impl Site {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
-                let _ = answer(socket, &hls, &mpegts);
+                let _ = answer(socket, &scripts);
             }
         };
         Self {
@@ -48,19 +58,33 @@ impl Site {
         }
     }
 
-    /// The page that plays `source`.
+    /// The page that plays `source` by hls.js.
     pub fn page(&self, source: &str) -> String {
+        self.page_of("", source)
+    }
+
+    /// The page that plays `source` by dash.js.
+    pub fn dash_page(&self, source: &str) -> String {
+        self.page_of("dash", source)
+    }
+
+    /// The page that plays `source` by shaka-player.
+    pub fn shaka_page(&self, source: &str) -> String {
+        self.page_of("shaka", source)
+    }
+
+    /// The page that plays the live FLV at `source` by mpegts.js.
+    pub fn flv_page(&self, source: &str) -> String {
+        self.page_of("flv", source)
+    }
+
+    fn page_of(&self, page: &str, source: &str) -> String {
         // Of what our URLs hold, only these would end the value.
         let source = source
             .replace('?', "%3F")
             .replace('=', "%3D")
             .replace('&', "%26");
-        format!("http://{}/?src={source}", self.addr)
-    }
-
-    /// The page that plays the live FLV at `source`, a URL without a query, by mpegts.js.
-    pub fn flv_page(&self, source: &str) -> String {
-        format!("http://{}/flv?src={source}", self.addr)
+        format!("http://{}/{page}?src={source}", self.addr)
     }
 }
 
@@ -75,7 +99,7 @@ impl Drop for Site {
     }
 }
 
-fn answer(mut socket: TcpStream, hls: &[u8], mpegts: &[u8]) -> std::io::Result<()> {
+fn answer(mut socket: TcpStream, scripts: &[(&str, Vec<u8>)]) -> std::io::Result<()> {
     socket.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
     let mut lines = BufReader::new(socket.try_clone()?).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
@@ -85,12 +109,19 @@ fn answer(mut socket: TcpStream, hls: &[u8], mpegts: &[u8]) -> std::io::Result<(
         }
     }
     let path = first.split(' ').nth(1).unwrap_or_default();
-    let (status, media_type, body) = match path.split('?').next().unwrap_or_default() {
-        "/" => ("200 OK", "text/html; charset=utf-8", PAGE),
-        "/flv" => ("200 OK", "text/html; charset=utf-8", FLV_PAGE),
-        "/hls.js" => ("200 OK", "text/javascript", hls),
-        "/mpegts.js" => ("200 OK", "text/javascript", mpegts),
-        _ => ("404 Not Found", "text/plain", &b""[..]),
+    let path = path.split('?').next().unwrap_or_default();
+    let page = match path {
+        "/" => Some(PAGE),
+        "/flv" => Some(FLV_PAGE),
+        "/dash" => Some(DASH_PAGE),
+        "/shaka" => Some(SHAKA_PAGE),
+        _ => None,
+    };
+    let script = scripts.iter().find(|(name, _)| *name == path);
+    let (status, media_type, body) = match (page, script) {
+        (Some(page), _) => ("200 OK", "text/html; charset=utf-8", page),
+        (None, Some((_, script))) => ("200 OK", "text/javascript", &script[..]),
+        (None, None) => ("404 Not Found", "text/plain", &b""[..]),
     };
     let len = body.len();
     write!(

@@ -33,6 +33,8 @@ pub enum Error {
         /// The target duration in seconds.
         target: u32,
     },
+    /// A description has no period (ISO/IEC 23009-1 §5.3.1).
+    NoPeriod,
     /// The part target of a low-latency playlist is 0 (§4.4.3.7).
     PartTarget,
     /// A playlist that was read is not one.
@@ -88,6 +90,7 @@ impl fmt::Display for Error {
             Self::AudioGroup => f.write_str("variant names an audio group that does not exist"),
             Self::Rendition => f.write_str("renditions of one group share a name or the default"),
             Self::Timescale { segment } => write!(f, "segment {segment} has timescale 0"),
+            Self::NoPeriod => f.write_str("no period"),
             Self::PartTarget => f.write_str("part target is 0"),
             Self::TargetDuration {
                 segment,

@@ -50,7 +50,7 @@ pub(crate) fn media_type(kind: TrackKind) -> &'static str {
     }
 }
 
-/// What a multivariant playlist offers.
+/// How a stream is offered, by a multivariant playlist or a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Form {
     /// CMAF.
@@ -59,6 +59,20 @@ pub(crate) enum Form {
     LowLatency,
     /// MPEG-TS.
     Ts,
+    /// DASH.
+    Dash,
+}
+
+impl Form {
+    /// What tells its entity tags from those of the others.
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Self::Cmaf => "m",
+            Self::LowLatency => "ml",
+            Self::Ts => "mt",
+            Self::Dash => "md",
+        }
+    }
 }
 
 /// The multivariant playlist, or `None` while there is nothing to play yet.
@@ -261,7 +275,7 @@ fn ts_rate(rate: u64, frame_rate: Option<f64>) -> u64 {
     rate * 188 / 184 + pictures as u64 + AUDIO_BITS
 }
 
-fn resolution(config: &CodecConfig) -> Option<(u32, u32)> {
+pub(crate) fn resolution(config: &CodecConfig) -> Option<(u32, u32)> {
     config.picture().map(|p| (p.width, p.height))
 }
 

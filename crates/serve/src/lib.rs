@@ -9,6 +9,7 @@
 //!                                      │
 //!                    route.rs ◄────────┼──► hls.rs      playlists from a view
 //!                                      ├──► low_latency.rs   parts, blocking reload
+//!                                      ├──► dash.rs     the description of DASH
 //!                                      ├──► ts.rs       TS segments, muxed and cached
 //!                                      ├──► live.rs     frames as they come, as FLV
 //!                                      └──► page.rs     the watch page
@@ -23,6 +24,7 @@ mod access;
 mod cache;
 mod connection;
 mod counters;
+mod dash;
 mod delivery;
 mod h2;
 mod hls;

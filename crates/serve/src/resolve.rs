@@ -1,5 +1,6 @@
 //! From a request to what answers it. Synchronous: what has to wait is said, not awaited.
 
+use crate::dash;
 use crate::hls::{self, Form};
 use crate::limits::HOLD_WAIT;
 use crate::live::LiveWanted;
@@ -51,6 +52,8 @@ impl From<Response> for Resolved {
         Self::Answer(response)
     }
 }
+
+const DESCRIPTION: &str = "application/dash+xml";
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
@@ -122,7 +125,15 @@ impl Server {
             }
         }
         match route {
-            Some(Route::Multivariant { id }) => self.multivariant(id, (request, client), &hints),
+            Some(Route::Multivariant { id }) => match form(request.query) {
+                Ok(form) => self.entrance((id, form), (request, client), &hints),
+                Err(why) => Response::error(Status::BadRequest, why).into(),
+            },
+            Some(Route::Mpd { id }) => self.entrance((id, Form::Dash), (request, client), &hints),
+            Some(Route::Time { .. }) => {
+                let now = Piece::Memory(utc_now().to_rfc3339().into());
+                Response::ok("text/plain", Keep::Never, vec![now]).into()
+            }
             Some(Route::Media {
                 id,
                 broadcast,
@@ -156,16 +167,13 @@ impl Server {
         }
     }
 
-    fn multivariant(
+    /// The entrance to a stream: its multivariant playlist or description.
+    fn entrance(
         &self,
-        id: &str,
+        (id, form): (&str, Form),
         (request, client): (&Request<'_>, IpAddr),
         hints: &Hints,
     ) -> Resolved {
-        let form = match form(request.query) {
-            Ok(form) => form,
-            Err(why) => return Response::error(Status::BadRequest, why).into(),
-        };
         let comes = self.options().wanted.ask(id);
         let Some(entry) = self.entry(id, comes) else {
             return not_found("nothing is live or recorded under this name").into();
@@ -192,14 +200,16 @@ impl Server {
             return not_found(&why).into();
         }
         let key = PlaylistKey::Multivariant(broadcast.id(), form);
-        let render = || hls::multivariant(&broadcast, &view, form);
+        let render = || match form {
+            Form::Dash => dash::description(&broadcast, &view, utc_now()),
+            _ => hls::multivariant(&broadcast, &view, form),
+        };
         if let Some(playlist) = self.playlist(key, hls::stamp(&view), render) {
-            let kind = match form {
-                Form::Cmaf => "m",
-                Form::LowLatency => "ml",
-                Form::Ts => "mt",
-            };
-            return playlist_answer(&playlist, kind, broadcast, request).into();
+            let mut answer = playlist_answer(&playlist, form.tag(), broadcast, request);
+            if form == Form::Dash {
+                answer.media_type = DESCRIPTION;
+            }
+            return answer.into();
         }
         let held = match view.ended || hints.no_wait {
             true => None,

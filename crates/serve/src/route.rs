@@ -3,6 +3,8 @@
 //! ```text
 //! /{id}/manifest/video.m3u8            multivariant playlist; ?format=ts for TS,
 //!                                      ?protocol=llhls for low latency
+//! /{id}/manifest/video.mpd             description of DASH
+//! /{id}/manifest/time                  the wall clock, for players of DASH
 //! /{id}/live.flv                       frames as they come, as FLV
 //! /{id}/watch                          page with a player
 //! /{id}/{broadcast}/live/{t}.m3u8      media playlist that slides; {t} is a track id or `ts`
@@ -23,6 +25,10 @@ use weir_media::TrackId;
 pub(crate) enum Route<'a> {
     /// Multivariant playlist of a stream.
     Multivariant { id: &'a str },
+    /// Description of a stream for DASH.
+    Mpd { id: &'a str },
+    /// The wall clock.
+    Time { id: &'a str },
     /// Player page of a stream.
     Watch { id: &'a str },
     /// Frames of a stream as they come.
@@ -44,7 +50,11 @@ impl<'a> Route<'a> {
     /// The stream whose own path it is; what is shared belongs to none.
     pub(crate) fn id(self) -> Option<&'a str> {
         match self {
-            Self::Multivariant { id } | Self::Media { id, .. } | Self::Live { id } => Some(id),
+            Self::Multivariant { id }
+            | Self::Mpd { id }
+            | Self::Time { id }
+            | Self::Media { id, .. }
+            | Self::Live { id } => Some(id),
             Self::Watch { .. } | Self::Shared { .. } | Self::Asset { .. } => None,
         }
     }
@@ -105,6 +115,8 @@ pub(crate) fn route<'a>(path: &'a Path<'_>) -> Option<Route<'a>> {
         [id, "live.flv"] => Some(Route::Live { id }),
         [id, "watch"] => Some(Route::Watch { id }),
         [id, "manifest", "video.m3u8"] => Some(Route::Multivariant { id }),
+        [id, "manifest", "video.mpd"] => Some(Route::Mpd { id }),
+        [id, "manifest", "time"] => Some(Route::Time { id }),
         [id, broadcast, span, file] => {
             let span = match *span {
                 "live" => Span::Live,
@@ -161,6 +173,8 @@ mod tests {
     fn finds_each_kind() {
         let cases = [
             ("/a/manifest/video.m3u8", Route::Multivariant { id: "a" }),
+            ("/a/manifest/video.mpd", Route::Mpd { id: "a" }),
+            ("/a/manifest/time", Route::Time { id: "a" }),
             ("/a/watch", Route::Watch { id: "a" }),
             (
                 "/a/b/live/1.m3u8",

@@ -6,9 +6,12 @@ use std::process::Command;
 
 /// ffmpeg 9 as a static binary.
 const PYTHON_PACKAGE: &str = "imageio-ffmpeg==0.8.1";
-/// hls.js and mpegts.js play in Chromium, driven by Playwright; node-media-server is a source and a target.
-const NODE_PACKAGES: [&str; 4] = [
+/// hls.js, dash.js, shaka-player and mpegts.js play in Chromium, driven by Playwright;
+/// node-media-server is a source and a target.
+const NODE_PACKAGES: [&str; 6] = [
     "hls.js@1.7.4",
+    "dashjs@5.2.1",
+    "shaka-player@5.2.12",
     "mpegts.js@1.8.2",
     "playwright-core@1.65.1",
     "node-media-server@4.4.3",

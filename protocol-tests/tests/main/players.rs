@@ -95,6 +95,30 @@ fn chromium_plays_parts_with_low_latency() {
 }
 
 #[test]
+fn dash_js_plays() {
+    let _turn = heavy();
+    let show = show();
+    let site = Site::start();
+    let source = show.weir.url("/show/manifest/video.mpd");
+    assert_played(&chromium("page", &site.dash_page(&source)).succeed(PLAY_WAIT));
+}
+
+#[test]
+fn shaka_plays_dash_and_hls() {
+    let _turn = heavy();
+    let show = show();
+    let site = Site::start();
+    for path in [
+        "/show/manifest/video.mpd",
+        "/show/manifest/video.m3u8",
+        "/show/manifest/video.m3u8?protocol=llhls",
+    ] {
+        let page = site.shaka_page(&show.weir.url(path));
+        assert_played(&chromium("page", &page).succeed(PLAY_WAIT));
+    }
+}
+
+#[test]
 fn the_watch_page_says_when_nothing_is_live_and_plays_when_it_is() {
     let _turn = heavy();
     let weir = Weir::start(&QUICK);

@@ -38,6 +38,7 @@ enum Command {
     Publish(u64),
     Part(u32),
     End(u32),
+    Discontinuity,
     Seal,
     Drain,
 }
@@ -143,6 +144,11 @@ impl Running {
         self.ask(Command::End(parts));
     }
 
+    /// Has the next segment begin with a discontinuity.
+    pub fn discontinuity(&self) {
+        self.ask(Command::Discontinuity);
+    }
+
     /// Ends the broadcast.
     pub fn seal(&self) {
         self.ask(Command::Seal);
@@ -246,6 +252,10 @@ impl Parts {
                 }
                 (Command::Part(part), Some(writer)) => publisher.part(writer, part),
                 (Command::End(parts), Some(writer)) => publisher.end(writer, parts),
+                (Command::Discontinuity, _) => {
+                    publisher.discontinuity = true;
+                    publisher.discontinuity_sequence += 1;
+                }
                 (Command::Seal, writer) => writer.take().unwrap().seal(now()).await,
                 (Command::Drain, _) => server.drain().await,
                 (_, None) => panic!("the broadcast is over"),
