@@ -1,0 +1,106 @@
+//! What the two ends of a connection agree on.
+
+use crate::config::Config;
+use crate::crypto::{Crypto, Entropy};
+use crate::handshake::SRT_VERSION_MIN;
+use crate::limits::{LATENCY_MAX, LATENCY_MIN};
+use crate::packet::extension::{HsExtension, KmExtension, SrtFlags};
+use crate::packet::handshake::Reason;
+use crate::packet::key_material::{KeyMaterial, KmState};
+use crate::packet::{Handshake, SocketId};
+use crate::seq::Seq;
+use bytes::Bytes;
+use std::time::Duration;
+use weir_media::Mono;
+
+/// All that a connection needs to know once its handshake is done.
+#[derive(Debug)]
+pub(crate) struct Agreement {
+    pub(crate) peer_id: SocketId,
+    pub(crate) peer_version: u32,
+    /// Number of our first data packet.
+    pub(crate) send_first: Seq,
+    /// Number of the peer's first data packet.
+    pub(crate) receive_first: Seq,
+    pub(crate) flow_window: u32,
+    /// How long we hold what comes.
+    pub(crate) receive_latency: Duration,
+    /// How long the peer holds what we send.
+    pub(crate) send_latency: Duration,
+    /// Timestamp of the handshake packet that carried the peer's latency.
+    pub(crate) peer_timestamp: u32,
+    pub(crate) crypto: Option<Crypto>,
+}
+
+/// A latency in milliseconds, as it is sent.
+pub(crate) fn latency_ms(latency: Duration) -> u16 {
+    let ms = latency.clamp(Duration::ZERO, LATENCY_MAX).as_millis();
+    u16::try_from(ms).unwrap_or(u16::MAX)
+}
+
+/// The longer of what both ends want, within limits.
+pub(crate) fn agree_latency(ours: Duration, theirs_ms: u16) -> Duration {
+    ours.max(Duration::from_millis(u64::from(theirs_ms)))
+        .clamp(LATENCY_MIN, LATENCY_MAX)
+}
+
+/// Whether the other end is one we can talk to.
+pub(crate) fn check_peer(handshake: &Handshake) -> Result<&HsExtension, Reason> {
+    if handshake.version != 5 {
+        return Err(Reason::VERSION);
+    }
+    let hs = handshake.extensions.hs.as_ref().ok_or(Reason::ROGUE)?;
+    if hs.version < SRT_VERSION_MIN {
+        return Err(Reason::VERSION);
+    }
+    if !hs.flags.has(SrtFlags::REXMITFLG) {
+        return Err(Reason::ROGUE);
+    }
+    if hs.flags.has(SrtFlags::STREAM) {
+        return Err(Reason::MESSAGE_API);
+    }
+    let live = |name: &Bytes| name.is_empty() || &name[..] == b"live";
+    if !handshake.extensions.congestion.as_ref().is_none_or(live) {
+        return Err(Reason::CONGESTION);
+    }
+    if handshake.socket_id.0 == 0 {
+        return Err(Reason::ROGUE);
+    }
+    Ok(hs)
+}
+
+/// The responder's side of the keys: what it has from here on, and what it answers.
+pub(crate) fn respond_keys(
+    config: &Config,
+    request: Option<&KmExtension>,
+    entropy: Entropy,
+    now: Mono,
+) -> Result<Option<(Crypto, Bytes)>, Reason> {
+    let (passphrase, request) = match (&config.passphrase, request) {
+        (None, None) => return Ok(None),
+        (Some(passphrase), Some(request)) if request.request => (passphrase, request),
+        (Some(_), Some(_)) => return Err(Reason::ROGUE),
+        (None, Some(_)) | (Some(_), None) => return Err(Reason::UNSECURE),
+    };
+    let material = KeyMaterial::parse(&request.content).map_err(|_| Reason::ROGUE)?;
+    let crypto = Crypto::respond(passphrase, &material, config.refresh, entropy, now);
+    match crypto {
+        Ok(crypto) => Ok(Some((crypto, request.content.clone()))),
+        Err(KmState::BAD_CRYPTO_MODE) => Err(Reason::CRYPTO),
+        Err(_) => Err(Reason::BAD_SECRET),
+    }
+}
+
+/// The initiator's: whether the responder has taken its key.
+pub(crate) fn check_key_answer(sent: &Bytes, answer: Option<&KmExtension>) -> Result<(), Reason> {
+    let answer = answer.ok_or(Reason::UNSECURE)?;
+    if !answer.request && answer.content == sent {
+        return Ok(());
+    }
+    Err(match KmState::parse(&answer.content) {
+        Some(KmState::BAD_SECRET) => Reason::BAD_SECRET,
+        Some(KmState::BAD_CRYPTO_MODE) => Reason::CRYPTO,
+        Some(_) => Reason::UNSECURE,
+        None => Reason::ROGUE,
+    })
+}
