@@ -13,6 +13,8 @@ pub(crate) struct Rtt {
     smoothed_us: u32,
     variance_us: u32,
     measured: bool,
+    /// Measured by us or told by the peer: no guess any more.
+    known: bool,
 }
 
 impl Default for Rtt {
@@ -21,6 +23,7 @@ impl Default for Rtt {
             smoothed_us: INITIAL_US,
             variance_us: INITIAL_VARIANCE_US,
             measured: false,
+            known: false,
         }
     }
 }
@@ -31,6 +34,7 @@ impl Rtt {
         let sample = u32::try_from(sample.as_micros()).map_or(MAX_US, |us| us.min(MAX_US));
         if !self.measured {
             self.measured = true;
+            self.known = true;
             self.smoothed_us = sample;
             self.variance_us = sample / 2;
             return;
@@ -43,7 +47,9 @@ impl Rtt {
     /// What the receiver measured and smoothed: taken as it is while we measure nothing
     /// ourselves.
     pub(crate) fn told(&mut self, smoothed_us: u32, variance_us: u32) {
-        if !self.measured {
+        let guess = smoothed_us == INITIAL_US && variance_us == INITIAL_VARIANCE_US;
+        if !self.measured && !guess {
+            self.known = true;
             self.smoothed_us = smoothed_us.min(MAX_US);
             self.variance_us = variance_us.min(MAX_US);
         }
@@ -55,6 +61,13 @@ impl Rtt {
 
     pub(crate) fn variance_us(&self) -> u32 {
         self.variance_us
+    }
+
+    /// A packet sent again within this time may still be on its way: most of a round trip,
+    /// or nothing while that is a guess.
+    pub(crate) fn patience(&self) -> Duration {
+        let us = self.smoothed_us - self.smoothed_us / 8;
+        Duration::from_micros(if self.known { u64::from(us) } else { 0 })
     }
 
     /// Mean plus four variances: an answer that takes longer is lost.

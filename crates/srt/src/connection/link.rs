@@ -168,7 +168,7 @@ impl Link {
                 None
             }
             Control::DropRequest { first, last, .. } => {
-                self.receiver.give_up(first, last, now);
+                self.receiver.give_up(first, last);
                 self.acks.skipped(now);
                 None
             }
@@ -198,10 +198,7 @@ impl Link {
 
     fn handle_nak(&mut self, losses: &LossList, now: Mono) -> Option<Control> {
         self.counts.received_naks += 1;
-        // A copy sent within the round trip may be on its way still.
-        let rtt = self.rtt.smoothed_us();
-        let patience = Duration::from_micros(u64::from(rtt - rtt / 8));
-        let gone = self.sender.report_lost(losses, patience, now)?;
+        let gone = self.sender.report_lost(losses, self.rtt.patience(), now)?;
         Some(drop_request(gone))
     }
 
@@ -240,8 +237,9 @@ impl Link {
         let (payload, parity, announcement) = match &mut self.crypto {
             None => (payload, None, None),
             Some(crypto) => {
-                let announcement = crypto.advance(now);
-                let (payload, parity) = crypto.encrypt(self.sender.next_seq(), &payload);
+                let next = self.sender.next_seq();
+                let announcement = crypto.advance(self.sender.first(), next, now);
+                let (payload, parity) = crypto.encrypt(next, &payload);
                 (payload, Some(parity), announcement)
             }
         };

@@ -165,6 +165,8 @@ pub(crate) struct Crypto {
     refresh: Refresh,
     /// Packets encrypted with the active key.
     packets: u32,
+    /// The first of them, once the key has changed.
+    active_since: Option<Seq>,
     announcement: Option<Announcement>,
     block: BytesMut,
 }
@@ -200,6 +202,7 @@ impl Crypto {
             active: KeyParity::Even,
             refresh,
             packets: 0,
+            active_since: None,
             announcement: None,
             block: BytesMut::new(),
         };
@@ -239,6 +242,7 @@ impl Crypto {
             active,
             refresh,
             packets: 0,
+            active_since: None,
             announcement: None,
             block: BytesMut::new(),
         };
@@ -313,12 +317,14 @@ impl Crypto {
         self.packets >= PACKETS_PER_KEY_MAX
     }
 
-    /// Before a packet is sent: announces the next key and changes to it. Returns key material
-    /// to be sent.
-    pub(crate) fn advance(&mut self, now: Mono) -> Option<Bytes> {
+    /// Before packet `next` is encrypted: announces the next key and changes to it. Returns key
+    /// material to be sent. `oldest` is the oldest packet that may be sent again: the next key
+    /// takes the place of the one before the active one, which must not be needed any more.
+    pub(crate) fn advance(&mut self, oldest: Seq, next: Seq, now: Mono) -> Option<Bytes> {
         let announce_at = self.refresh.after.saturating_sub(self.refresh.announce);
+        let unneeded = self.active_since.is_none_or(|seq| !oldest.is_before(seq));
         match &self.announcement {
-            None if self.packets >= announce_at => {
+            None if self.packets >= announce_at && unneeded => {
                 let parity = self.active.other();
                 let key = self.make_key(parity);
                 let content = self.material(parity, &key);
@@ -333,6 +339,7 @@ impl Crypto {
                 self.announcement = None;
                 self.active = self.active.other();
                 self.packets = 0;
+                self.active_since = Some(next);
                 None
             }
             _ => None,
@@ -486,7 +493,8 @@ mod tests {
         let (mut caller, mut listener) = pair(KeyLength::Aes128, refresh);
         let mut parities = Vec::new();
         for n in 0..350 {
-            if let Some(content) = caller.advance(Mono(n)) {
+            let seq = Seq::new(n as u32);
+            if let Some(content) = caller.advance(seq, seq, Mono(n)) {
                 assert_eq!(caller.packets, 80);
                 let answer = listener.handle_request(&content, Mono(n)).unwrap();
                 caller.handle_response(b"....");
@@ -494,7 +502,6 @@ mod tests {
                 caller.handle_response(&answer);
                 assert!(caller.repeat_due(Duration::ZERO).is_none());
             }
-            let seq = Seq::new(n as u32);
             let (sent, parity) = caller.encrypt(seq, b"payload");
             assert_eq!(listener.decrypt(seq, parity, &sent).unwrap(), "payload");
             if parities.last() != Some(&(parity)) {

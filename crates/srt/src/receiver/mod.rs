@@ -6,7 +6,7 @@ mod tsbpd;
 use crate::limits::{NAK_RANGES_MAX, RING_PACKETS_MIN};
 use crate::packet::loss::write_range;
 use crate::seq::Seq;
-use crate::timing::{DELIVERY_GATHER, NAK_GATHER};
+use crate::timing::{DELIVERY_GATHER, NAK_GATHER, NAK_PERIOD_MIN};
 use bytes::Bytes;
 use losses::{Interest, Losses};
 use std::collections::VecDeque;
@@ -228,26 +228,14 @@ impl Receiver {
         }
     }
 
-    /// The sender has given these up.
-    pub(crate) fn give_up(&mut self, first: Seq, last: Seq, now: Mono) {
-        let window_end = self.first.plus(self.capacity as u32 - 1);
-        let (first, last) = (first.later(self.first), last.earlier(window_end));
-        if last.is_before(first) {
-            return;
+    /// The sender has given these up. What is not known to be missing yet is not believed: if
+    /// it is true, the sender will say it again when asked.
+    pub(crate) fn give_up(&mut self, first: Seq, last: Seq) {
+        let first = first.later(self.first);
+        let last = last.earlier(self.end().minus(1));
+        if !last.is_before(first) {
+            self.losses.set(first, last, Interest::GivenUp, |_, _| {});
         }
-        let end = self.end();
-        if !last.is_before(end) {
-            // They are not known to be missing yet, nor is what stands before them.
-            if end.is_before(first) {
-                self.missing(end, first.minus(1), now);
-            }
-            let from = first.later(end);
-            self.losses.add(from, last, Interest::GivenUp);
-            let known = last.since(self.first) as usize + 1;
-            self.counts.lost_packets += last.since(from) as u64 + 1;
-            self.slots.resize_with(known, || None);
-        }
-        self.losses.set(first, last, Interest::GivenUp, |_, _| {});
     }
 
     /// When losses are to be reported.
@@ -270,7 +258,9 @@ impl Receiver {
                 }
                 room
             });
-            self.ask_due = next.map(|due| due.max(now + NAK_GATHER));
+            // The period may become shorter before it is over.
+            let soon = now + NAK_GATHER..=now + NAK_PERIOD_MIN;
+            self.ask_due = next.map(|due| due.clamp(*soon.start(), *soon.end()));
         }
         if self.to_report.is_empty() {
             return None;

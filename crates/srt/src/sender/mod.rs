@@ -93,6 +93,11 @@ impl Sender {
         }
     }
 
+    /// Oldest packet that may be asked for.
+    pub(crate) fn first(&self) -> Seq {
+        self.first
+    }
+
     /// Number that the next packet given to [`Self::push`] will have.
     pub(crate) fn next_seq(&self) -> Seq {
         self.first.plus(self.slots.len() as u32)

@@ -1,0 +1,252 @@
+//! What a peer or a stranger may send costs it only itself.
+
+use crate::world::{CALLER, LISTENER, World, address, both, config, lossy, numbered};
+use bytes::Bytes;
+use std::time::Duration;
+use weir_media::Mono;
+use weir_sim::Random;
+use weir_srt::packet::{Ack, Control, LossList, Packet};
+use weir_srt::seq::Seq;
+use weir_srt::{CookieKey, Ignored, Incoming, Listener, Passphrase, Seed, SocketId, peek};
+
+const START: Mono = Mono(7_000_000);
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn connected() -> World {
+    let mut world = World::new(1, both(lossy(0.0, 20)), config(120), config(120), START);
+    world.connect();
+    world
+}
+
+fn control(body: &Control, to: SocketId) -> Bytes {
+    let mut datagram = body.header(1, to).to_vec();
+    body.write_content(&mut datagram);
+    datagram.into()
+}
+
+fn words(words: &[u32]) -> Bytes {
+    words
+        .iter()
+        .flat_map(|w| w.to_be_bytes())
+        .collect::<Vec<_>>()
+        .into()
+}
+
+/// Sends what `forge` makes between messages; all messages arrive all the same.
+fn harmless(mut forge: impl FnMut(&mut World, u32)) {
+    let mut world = connected();
+    for n in 0..300 {
+        world.stream(CALLER, n..n + 1, ms(2));
+        forge(&mut world, n);
+    }
+    world.run(ms(2000));
+    assert!(world.connected(), "{:?}", world.events);
+    assert_eq!(world.numbers(LISTENER).len(), 300);
+}
+
+#[test]
+fn acknowledgements_of_what_was_not_sent_are_passed_over() {
+    harmless(|world, n| {
+        let now = world.now;
+        let to = world.end(CALLER).id();
+        for next in [n.wrapping_mul(0x0100_0193), u32::MAX, 0x4000_0000] {
+            let ack = Ack {
+                number: n,
+                next: Seq::new(next),
+                report: None,
+            };
+            let datagram = control(&Control::Ack(ack), to);
+            world.end(CALLER).handle(datagram, address(LISTENER), now);
+        }
+    });
+}
+
+#[test]
+fn loss_reports_of_everything_cost_nothing() {
+    harmless(|world, _| {
+        let now = world.now;
+        let to = world.end(CALLER).id();
+        for list in [
+            words(&[0x8000_0000, 0x3fff_ffff]),
+            words(&[0x8000_0000 | 5, 4]),
+            words(&[0xffff_ffff, 0x7fff_fffe]),
+            words(&[0x9000_0000; 300]),
+            words(&[7; 360]),
+        ] {
+            let datagram = control(&Control::Nak(LossList(list)), to);
+            world.end(CALLER).handle(datagram, address(LISTENER), now);
+        }
+    });
+}
+
+/// A true report, repeated as fast as can be, makes us send no more than the round trip lets.
+#[test]
+fn repeated_loss_reports_are_answered_once_a_round_trip() {
+    let mut world = connected();
+    world.record = true;
+    world.stream(CALLER, 0..20, ms(1));
+    let first =
+        world.last[CALLER]
+            .iter()
+            .find_map(|datagram| match Packet::parse(datagram.clone()) {
+                Ok(Packet::Data(data)) => Some(data.seq.value()),
+                _ => None,
+            });
+    world.run(ms(500));
+    world.network.set_path(1, lossy(1.0, 20));
+    world.stream(CALLER, 20..40, ms(1));
+    let first = first.unwrap() + 20;
+    let before = world.datagrams;
+    let to = world.end(CALLER).id();
+    for _ in 0..1000 {
+        let list = words(&[0x8000_0000 | first, first + 19]);
+        let now = world.now;
+        let datagram = control(&Control::Nak(LossList(list)), to);
+        world.end(CALLER).handle(datagram, address(LISTENER), now);
+        world.run(Duration::from_micros(20));
+    }
+    assert!(
+        world.datagrams - before < 60,
+        "{}",
+        world.datagrams - before
+    );
+}
+
+#[test]
+fn strangers_are_not_heard() {
+    harmless(|world, _| {
+        let now = world.now;
+        let stranger = "198.51.100.1:1000".parse().unwrap();
+        let to = world.end(LISTENER).id();
+        let shutdown = control(&Control::Shutdown, to);
+        world.end(LISTENER).handle(shutdown, stranger, now);
+        // The right address, but not the right socket.
+        let other = control(&Control::Shutdown, SocketId(to.0 + 1));
+        world.end(LISTENER).handle(other, address(CALLER), now);
+    });
+}
+
+#[test]
+fn drop_requests_of_everything_only_skip_what_is_missing() {
+    harmless(|world, _| {
+        let now = world.now;
+        let to = world.end(LISTENER).id();
+        for (first, last) in [(0, 0x3fff_ffff), (5, 4), (0x7fff_ffff, 0)] {
+            let body = Control::DropRequest {
+                message: 0,
+                first: Seq::new(first),
+                last: Seq::new(last),
+            };
+            let datagram = control(&body, to);
+            world.end(LISTENER).handle(datagram, address(CALLER), now);
+        }
+    });
+}
+
+/// Datagrams of a real connection, with bits turned and cut, at both ends.
+#[test]
+fn damaged_datagrams_end_nothing_but_their_connection() {
+    for seed in 0..60 {
+        let mut random = Random::new(seed);
+        let mut call = config(120);
+        if seed % 2 == 0 {
+            call.passphrase = Passphrase::new("a long passphrase");
+        }
+        let paths = both(lossy(0.05, 20));
+        let mut world = World::new(seed, paths, call.clone(), call, START);
+        world.record = true;
+        world.connect();
+        for n in 0..200 {
+            let now = world.now;
+            let _ = world.end(CALLER).send(numbered(n), now);
+            world.run(ms(2));
+            let from = random.below(2) as usize;
+            let recorded = &world.last[from];
+            if recorded.is_empty() {
+                continue;
+            }
+            let which = random.below(recorded.len() as u64) as usize;
+            let mut datagram = recorded[which].to_vec();
+            let at = random.below(datagram.len() as u64) as usize;
+            match random.below(3) {
+                0 => datagram[at] ^= 1 << random.below(8),
+                1 => datagram.truncate(at),
+                _ => datagram[at] = random.next() as u8,
+            }
+            world.deliver(from, datagram.into());
+        }
+        world.run(ms(1000));
+    }
+}
+
+#[test]
+fn replayed_datagrams_change_nothing() {
+    let mut call = config(120);
+    call.passphrase = Passphrase::new("a long passphrase");
+    let mut world = World::new(1, both(lossy(0.0, 20)), call.clone(), call, START);
+    world.record = true;
+    world.connect();
+    for n in 0..200 {
+        world.stream(CALLER, n..n + 1, ms(2));
+        for from in [CALLER, LISTENER] {
+            for datagram in world.last[from].clone().into_iter().rev().take(3) {
+                world.deliver(from, datagram);
+            }
+        }
+    }
+    world.run(ms(1000));
+    assert_eq!(world.numbers(LISTENER).len(), 200);
+    assert!(world.end(LISTENER).stats().duplicate_packets > 100);
+}
+
+#[test]
+fn datagrams_of_any_length_are_read() {
+    let mut world = connected();
+    let listener = Listener::new(CookieKey::new(&Seed([1; 32])));
+    for bytes in [0, 1, 15, 16, 17, 64, 1472, 1473, 65_507] {
+        for fill in [0, 0x80, 0xff] {
+            let datagram = Bytes::from(vec![fill; bytes]);
+            let _ = peek(&datagram);
+            let now = world.now;
+            let incoming = listener.handle(datagram.clone(), address(CALLER), now);
+            assert!(matches!(incoming, Incoming::Ignored(_)));
+            let mut addressed = datagram.to_vec();
+            if bytes >= 16 {
+                let id = world.end(LISTENER).id();
+                addressed[12..16].copy_from_slice(&id.0.to_be_bytes());
+            }
+            let connection = world.end(LISTENER);
+            connection.handle(addressed.into(), address(CALLER), now);
+        }
+    }
+    world.stream(CALLER, 0..50, ms(2));
+    world.run(ms(500));
+    assert_eq!(world.numbers(LISTENER).len(), 50);
+}
+
+/// A conclusion with a cookie that was not given to its address is passed over.
+#[test]
+fn a_flood_of_forged_handshakes_is_not_answered() {
+    let mut world = World::new(1, both(lossy(0.0, 20)), config(120), config(120), START);
+    world.record = true;
+    world.connect();
+    let conclusion = world.last[CALLER].iter().find(|datagram| {
+        matches!(Packet::parse((*datagram).clone()), Ok(Packet::Control(packet))
+            if matches!(&packet.body, Control::Handshake(h) if h.version == 5))
+    });
+    let conclusion = conclusion.unwrap().clone();
+    for n in 0..10_000_u32 {
+        let from = format!("198.51.{}.{}:9", n >> 8, n & 0xff);
+        let incoming = world
+            .listener
+            .handle(conclusion.clone(), from.parse().unwrap(), world.now);
+        assert!(matches!(incoming, Incoming::Ignored(Ignored::Cookie)));
+    }
+    let from = address(CALLER);
+    let much_later = world.now + Duration::from_secs(121);
+    let late = world.listener.handle(conclusion, from, much_later);
+    assert!(matches!(late, Incoming::Ignored(Ignored::Cookie)));
+}

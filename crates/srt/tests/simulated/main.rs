@@ -1,0 +1,7 @@
+//! Two machines joined over a seeded network.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod delivery;
+mod handshake;
+mod hostile;
+mod world;
