@@ -33,6 +33,8 @@ pub enum Error {
         /// The flag that sets it, without dashes.
         flag: &'static str,
     },
+    /// This machine has no interface of that name.
+    NoSuchInterface(String),
     /// None, or more than [`crate::limits::LISTENERS_MAX`] sockets were asked for.
     ListenerCount(usize),
     /// The system refused for another reason.
@@ -101,6 +103,7 @@ impl fmt::Display for Error {
                 "this machine does not have the address of {address}; \
                  choose another with --{flag} IP:PORT"
             ),
+            Self::NoSuchInterface(name) => write!(f, "this machine has no interface {name:?}"),
             Self::ListenerCount(count) => write!(f, "cannot open {count} listeners on one port"),
             Self::Io {
                 address,

@@ -3,7 +3,8 @@
 //! | looking for | module |
 //! |---|---|
 //! | an address as the operator writes it | [`address`] |
-//! | one port shared by all workers, and by no other program | [`listen`] |
+//! | one port shared by all workers, and by no other program | [`listen`], of UDP [`udp`] |
+//! | multicast groups | [`udp`] |
 //! | how many connections an address may hold | [`connections`] |
 //! | how often an address may fail | [`rate`] |
 //! | connections to other servers | [`dial`], [`resolve`] |
@@ -27,6 +28,7 @@ pub mod reach;
 pub mod resolve;
 pub mod stream;
 pub mod tls;
+pub mod udp;
 
 pub use address::Address;
 pub use connections::{ConnectionGuard, ConnectionLimits, Refused};

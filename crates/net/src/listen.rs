@@ -42,14 +42,25 @@ fn bind_within(
     flag: &'static str,
     wait_max: Duration,
 ) -> Result<Vec<TcpListener>, Error> {
+    patiently(address, count, flag, wait_max, open_all)
+}
+
+/// Opens `count` sockets with `open`, and again while the port is busy.
+pub(crate) fn patiently<S>(
+    address: SocketAddr,
+    count: usize,
+    flag: &'static str,
+    wait_max: Duration,
+    open: impl Fn(SocketAddr, usize) -> io::Result<Vec<S>>,
+) -> Result<Vec<S>, Error> {
     if !(1..=LISTENERS_MAX).contains(&count) {
         return Err(Error::ListenerCount(count));
     }
     let deadline = Instant::now() + wait_max;
     loop {
-        let result = match open_all(address, count) {
+        let result = match open(address, count) {
             Err(error) if is_without_ipv6(&error, address) => {
-                open_all((Ipv4Addr::UNSPECIFIED, address.port()).into(), count)
+                open((Ipv4Addr::UNSPECIFIED, address.port()).into(), count)
             }
             result => result,
         };

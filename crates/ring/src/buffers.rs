@@ -18,8 +18,11 @@ use crate::error::Unavailable;
 use crate::limits;
 use crate::local::Local;
 
-/// The buffer group of the shared ring.
+/// The buffer group of the ring that all streams share.
 pub(crate) const GROUP: u16 = 0;
+
+/// The buffer group of the ring that all UDP sockets share.
+pub(crate) const DATAGRAM_GROUP: u16 = 1;
 
 /// Anonymous memory. Pages count against the process only once touched.
 struct Mapping {
@@ -69,7 +72,12 @@ pub(crate) struct BufferRing {
 }
 
 impl BufferRing {
-    pub(crate) fn new(ring: &IoUring, count: u16, len: u32) -> Result<Self, Unavailable> {
+    pub(crate) fn new(
+        ring: &IoUring,
+        group: u16,
+        count: u16,
+        len: u32,
+    ) -> Result<Self, Unavailable> {
         let no_memory = |e| Unavailable::from_os("the receive buffers", e);
         let stride = (len as usize).next_multiple_of(64) + limits::RECV_BUFFER_COLOUR;
         let entries = Mapping::new(usize::from(count) * size_of::<BufRingEntry>());
@@ -88,7 +96,7 @@ impl BufferRing {
         // runtime closes the ring before it drops the mapping.
         unsafe {
             ring.submitter()
-                .register_buf_ring_with_flags(address, count, GROUP, 0)
+                .register_buf_ring_with_flags(address, count, group, 0)
         }
         .map_err(|e| Unavailable::from_os("IORING_REGISTER_PBUF_RING", e))?;
         (0..count).for_each(|id| buffers.give_back(id));

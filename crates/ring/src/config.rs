@@ -20,6 +20,10 @@ pub struct Config {
     pub recv_buffer_len: u32,
     /// Receives a stream may have queued unread. Default [`limits::RECV_QUEUE_MAX`].
     pub recv_queue_max: u16,
+    /// Receive buffers of [`limits::UDP_BUFFER_LEN`] bytes shared by all UDP sockets; rounded up to
+    /// a power of two, at most [`limits::RECV_BUFFERS_MAX`]. They are made with the first UDP
+    /// socket. Default [`limits::UDP_BUFFERS`].
+    pub udp_buffers: u16,
     /// Kernel threads for file work. Default [`limits::IOWQ_BOUNDED`].
     pub iowq_bounded: u32,
     /// Kernel threads for other work. Default [`limits::IOWQ_UNBOUNDED`].
@@ -37,6 +41,7 @@ impl Default for Config {
             recv_buffers: limits::RECV_BUFFERS,
             recv_buffer_len: limits::RECV_BUFFER_LEN,
             recv_queue_max: limits::RECV_QUEUE_MAX,
+            udp_buffers: limits::UDP_BUFFERS,
             iowq_bounded: limits::IOWQ_BOUNDED,
             iowq_unbounded: limits::IOWQ_UNBOUNDED,
             cpu: None,

@@ -9,12 +9,12 @@ use std::time::Instant;
 use io_uring::{opcode, squeue, types};
 
 use crate::Config;
-use crate::buffers::BufferRing;
+use crate::buffers::{BufferRing, GROUP};
 use crate::error::{Unavailable, stopped, table_full};
 use crate::fs::File;
 use crate::limits;
 use crate::local::Local;
-use crate::net::{ListenerState, Received, StreamState, Wheel};
+use crate::net::{ListenerState, Received, StreamState, UdpTable, Wheel};
 use crate::op::{Gather, InFlight, Keep, Operation, State, Tag, cancel_entry};
 use crate::probe;
 use crate::queue::{Completion, Queue};
@@ -36,6 +36,7 @@ pub(crate) struct Driver {
     /// Unread receives of all streams; each stream links its own.
     pub(crate) received: Slab<Received>,
     pub(crate) listeners: Slab<ListenerState>,
+    pub(crate) udp: UdpTable,
     /// Streams whose receive waits for a free buffer, longest first; each flagged and here once.
     pub(crate) starved: VecDeque<Key>,
     /// Streams that exceeded their queue this turn.
@@ -56,7 +57,10 @@ impl Driver {
     pub(crate) fn new(config: &Config, event: i32) -> Result<Self, Unavailable> {
         let queue = Queue::new(config)?;
         probe::check_operations(queue.ring())?;
-        let buffers = BufferRing::new(queue.ring(), config.recv_buffers, config.recv_buffer_len)?;
+        let buffers = {
+            let (count, len) = (config.recv_buffers, config.recv_buffer_len);
+            BufferRing::new(queue.ring(), GROUP, count, len)?
+        };
         let mut driver = Self {
             queue: Some(queue),
             buffers,
@@ -65,6 +69,7 @@ impl Driver {
             // Bounded by the streams and their queues, not by this number.
             received: Slab::new(u32::MAX - 1),
             listeners: Slab::new(limits::LISTENERS_MAX),
+            udp: UdpTable::new(config.udp_buffers),
             starved: VecDeque::new(),
             over: Vec::new(),
             ready: VecDeque::new(),
@@ -105,6 +110,7 @@ impl Driver {
     pub(crate) fn before_enter(&mut self) {
         self.throttle();
         self.feed_starved();
+        self.feed_starved_udp();
     }
 
     /// Reads and handles all completions.
@@ -133,6 +139,8 @@ impl Driver {
             Some(Tag::Receive) => self.on_receive(key, result, flags, effects),
             Some(Tag::CancelReceive) => self.on_cancel_receive(key, result),
             Some(Tag::Accept) => self.on_accept(key, result, flags, effects),
+            Some(Tag::Datagrams) => self.on_datagrams(key, result, flags, effects),
+            Some(Tag::CancelDatagrams) => self.on_cancel_datagrams(key, result),
             Some(Tag::Wake) => {
                 self.stats.remote_wakes += 1;
                 if !io_uring::cqueue::more(flags) && result != -libc::ECANCELED {
@@ -156,6 +164,11 @@ impl Driver {
                 effects.extend(self.ops.remove(key).map(Effect::Release));
                 if let Some(stream) = stream {
                     self.on_parked_send(stream, result, len);
+                }
+            }
+            State::Sent(socket) => {
+                if let Some(Keep::Outgoing(sent)) = self.ops.remove(key).map(|o| o.keep) {
+                    self.on_sent(socket, sent, result);
                 }
             }
             State::Done(_) => {}

@@ -2,7 +2,7 @@
 //!
 //! It knows no protocol. It wraps only the operations weir uses: multishot accept and receive with
 //! a shared provided-buffer ring, gather sends, `sendfile(2)` with the ring waiting for
-//! writability, positioned file reads, writes and data syncs, timers, and bounded channels between
+//! writability, UDP with multishot receive, GRO and GSO, positioned file reads, writes and data syncs, timers, and bounded channels between
 //! threads. Left out on purpose, as measured slower or unsafe: `SPLICE`, linked sends, zero-copy
 //! sends, fixed files, SQPOLL, and a second I/O backend.
 //!

@@ -35,6 +35,35 @@ pub(crate) const RECV_BUFFER_COLOUR: usize = 5 * 64;
 /// connection.
 pub const RECV_QUEUE_MAX: u16 = 16;
 
+/// Receive buffers for UDP of a runtime, by default. With [`UDP_BUFFER_LEN`] 17 MiB of address
+/// space, of which only pages that were received into count. At 1 Gbit/s of datagrams that the
+/// kernel does not join, they are 2.7 ms.
+pub const UDP_BUFFERS: u16 = 256;
+
+/// Length of one of these buffers in bytes: the most that the kernel joins (64 KiB, `UDP_GRO`), the
+/// longest address and the control message that says where to cut.
+pub const UDP_BUFFER_LEN: u32 = 64 * 1024 + 128;
+
+/// Receives that a UDP socket may have queued unread before its receive is cancelled; what follows
+/// waits in the socket's buffer in the kernel, which drops what it has no room for.
+pub const UDP_QUEUE_MAX: usize = 64;
+
+/// UDP sockets of a runtime. About 200 bytes each.
+pub const UDP_SOCKETS_MAX: u32 = 65_536;
+
+/// Bytes that a UDP socket may have on their way to the kernel. They wait only while its send
+/// buffer is full; more are dropped.
+pub const UDP_SEND_BYTES_MAX: usize = 16 << 20;
+
+/// Datagrams in one batch: `UDP_MAX_SEGMENTS` of kernels before 6.9.
+pub const UDP_BATCH_DATAGRAMS_MAX: usize = 64;
+
+/// Bytes in one batch: the longest that an IPv4 datagram could be, as the kernel counts it.
+pub const UDP_BATCH_BYTES_MAX: usize = 65_507;
+
+/// Batches kept for reuse in a runtime: 16 MiB if all were full once.
+pub(crate) const UDP_BATCHES_KEPT: usize = 256;
+
 /// Tasks alive in a runtime. 40 bytes each beside its future: 40 MiB. Also bounds the wake-up
 /// bitmap (128 KiB). More are refused and counted ([`crate::Stats::spawns_refused`]).
 pub const TASKS_MAX: u32 = (1 << 20) - 1;

@@ -11,6 +11,7 @@ use io_uring::{opcode, squeue};
 use crate::fs::File;
 use crate::limits;
 use crate::local::Local;
+use crate::net::Outgoing;
 use crate::slab::{GENERATION_MASK, Key};
 
 /// What a completion is about: the top byte of its user data. Below it stand the generation (24
@@ -30,6 +31,10 @@ pub(crate) enum Tag {
     Accept = 4,
     /// The poll of the eventfd that other threads write.
     Wake = 5,
+    /// The multishot receive of a UDP socket.
+    Datagrams = 6,
+    /// Its cancellation.
+    CancelDatagrams = 7,
 }
 
 impl Tag {
@@ -47,6 +52,8 @@ impl Tag {
             3 => Some(Self::CancelReceive),
             4 => Some(Self::Accept),
             5 => Some(Self::Wake),
+            6 => Some(Self::Datagrams),
+            7 => Some(Self::CancelDatagrams),
             _ => None,
         };
         let generation = (user_data >> 32) as u32 & GENERATION_MASK;
@@ -68,6 +75,7 @@ pub(crate) enum Keep {
     Buffer(Vec<u8>),
     #[expect(dead_code, reason = "only owned, never read back")]
     Address(Box<socket2::SockAddr>),
+    Outgoing(Box<Outgoing>),
 }
 
 /// A gather list: the buffers, and what describes them to the kernel.
@@ -161,6 +169,8 @@ pub(crate) enum State {
     Orphan,
     /// The kernel has it: the send of so many bytes on a parked stream.
     Parked(usize),
+    /// The kernel has it: datagrams of this UDP socket.
+    Sent(Key),
     /// Complete, not yet read by its future.
     Done(i32),
 }
@@ -230,7 +240,7 @@ impl Future for InFlight {
                 let keep = operation.map_or(Keep::Nothing, |operation| operation.keep);
                 Poll::Ready((result, keep))
             }
-            State::Orphan | State::Parked(_) => Poll::Pending,
+            State::Orphan | State::Parked(_) | State::Sent(_) => Poll::Pending,
         }
     }
 }

@@ -26,14 +26,15 @@ pub fn probe() -> Result<Support, Unavailable> {
 }
 
 /// Operations by code, name, and the first Linux version that has them. That multishot accept
-/// (5.19) and receive (6.0) and cancellation by flags (5.19) are there follows from the ring's
+/// (5.19) and receive (6.0, of messages too) and cancellation by flags (5.19) are there follows from the ring's
 /// setup with
 /// `DEFER_TASKRUN` (6.1); they cannot be asked for.
-const OPERATIONS: [(u8, &str, &str); 11] = [
+const OPERATIONS: [(u8, &str, &str); 12] = [
     (opcode::Writev::CODE, "WRITEV", "5.1"),
     (opcode::Fsync::CODE, "FSYNC", "5.1"),
     (opcode::PollAdd::CODE, "POLL_ADD", "5.1"),
     (opcode::SendMsg::CODE, "SENDMSG", "5.3"),
+    (opcode::RecvMsg::CODE, "RECVMSG", "5.3"),
     (opcode::Accept::CODE, "ACCEPT", "5.5"),
     (opcode::AsyncCancel::CODE, "ASYNC_CANCEL", "5.5"),
     (opcode::Connect::CODE, "CONNECT", "5.5"),

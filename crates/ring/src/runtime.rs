@@ -249,6 +249,10 @@ fn checked(mut config: Config) -> Result<Config, Unavailable> {
         return bad("recv_buffers");
     }
     config.recv_buffers = config.recv_buffers.next_power_of_two();
+    if config.udp_buffers == 0 || config.udp_buffers > limits::RECV_BUFFERS_MAX {
+        return bad("udp_buffers");
+    }
+    config.udp_buffers = config.udp_buffers.next_power_of_two();
     if !(64..=limits::RECV_BUFFER_LEN_MAX).contains(&config.recv_buffer_len) {
         return bad("recv_buffer_len");
     }

@@ -20,6 +20,21 @@ pub struct Stats {
     pub recv_spilled: u64,
     /// Receives cancelled because a stream's queue of unread data was full.
     pub recv_throttled: u64,
+    /// UDP receives that ended because no buffer was free; what came waits in the kernel.
+    pub udp_starved: u64,
+    /// UDP receives cancelled because a socket's queue of unread data was full.
+    pub udp_throttled: u64,
+    /// UDP receives that failed, by what the network said of an earlier datagram, or that were
+    /// longer than a buffer. They were dropped.
+    pub udp_receive_errors: u64,
+    /// Batches of datagrams sent.
+    pub udp_batches: u64,
+    /// Datagrams dropped because the socket took none for too long.
+    pub udp_dropped: u64,
+    /// Batches that the kernel refused to send.
+    pub udp_send_errors: u64,
+    /// Batches that the kernel did not segment, and that were sent one by one.
+    pub udp_unsegmented: u64,
     /// Sockets accepted.
     pub accepted: u64,
     /// Connections closed at once because [`crate::limits::STREAMS_MAX`] were open.
