@@ -10,6 +10,7 @@
 //! | looking for | module |
 //! |---|---|
 //! | chunks, AMF, sessions of both ends, FLV | [`rtmp`], [`flv`] |
+//! | both ends joined, as a list of operations | [`rtmp_pair`] |
 //! | `avcC`, SPS, `AudioSpecificConfig`, ADTS, access units | [`codec`] |
 //! | heads, bodies, targets, ranges, what proxies say | [`http`] |
 //! | SCTE-35 sections and their date ranges | [`scte35`] |
@@ -30,6 +31,7 @@ pub mod nginx;
 pub mod playlist;
 pub mod rtmp;
 pub mod scte35;
+pub mod rtmp_pair;
 pub mod store;
 
 /// A target: any bytes may be given.
@@ -57,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rtmp_amf", rtmp::amf),
     ("rtmp_chunks", rtmp::chunks),
     ("rtmp_client", rtmp::client),
+    ("rtmp_pair", rtmp_pair::operations),
     ("rtmp_server", rtmp::server),
     ("scte35", scte35::sections),
     ("store_index", store::index),
