@@ -1,6 +1,7 @@
 //! What the owner of a connection decides.
 
 use crate::crypto::{KeyLength, Passphrase, Refresh};
+use crate::filter::FilterSpec;
 use crate::limits::{RECEIVE_PACKETS_MAX, SEND_PACKETS_MAX};
 use crate::sender::Bandwidth;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct Config {
     pub receive_packets: u32,
     /// Packets held for sending, at most [`SEND_PACKETS_MAX`].
     pub send_packets: u32,
+    /// Packet filter: must fit the peer's. A caller's is accepted as it is where there is none.
+    pub filter: Option<FilterSpec>,
     /// Silence of the peer after which the connection ends.
     pub idle_timeout: Duration,
     /// A caller gives up after this.
@@ -43,6 +46,7 @@ impl Default for Config {
             bandwidth: Bandwidth::default(),
             receive_packets: RECEIVE_PACKETS_MAX,
             send_packets: SEND_PACKETS_MAX,
+            filter: None,
             idle_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(3),
         }

@@ -21,6 +21,7 @@
 //! | the machine of one connection | [`connection`] |
 //! | what is to be sent, and how fast | `sender` |
 //! | what has come, what is missing, and when it is due | `receiver` |
+//! | parity packets | [`filter`] |
 //! | keys | [`crypto`] |
 //! | figures | [`stats`] |
 //! | settings | [`config`] |
@@ -32,6 +33,7 @@ pub mod config;
 pub mod connection;
 pub mod crypto;
 pub mod error;
+pub mod filter;
 pub mod handshake;
 pub mod limits;
 pub mod packet;
@@ -48,6 +50,7 @@ pub use config::Config;
 pub use connection::{Connection, Event};
 pub use crypto::{KeyLength, Passphrase, Refresh, Seed};
 pub use error::{CloseReason, Error, SendError};
+pub use filter::FilterSpec;
 pub use handshake::cookie::CookieKey;
 pub use handshake::listener::{Ignored, Incoming, Listener, Request};
 pub use packet::handshake::Reason;

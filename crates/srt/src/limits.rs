@@ -64,3 +64,11 @@ pub const PASSPHRASE_BYTES: std::ops::RangeInclusive<usize> = 10..=79;
 
 /// Packets under one key at most: half the sequence numbers, so that no counter is used twice.
 pub const PACKETS_PER_KEY_MAX: u32 = 1 << 30;
+
+/// Columns of a packet filter: their index has 8 bits, of which one value means a row.
+pub const FEC_COLUMNS_MAX: u8 = 127;
+/// Rows of a packet filter.
+pub const FEC_ROWS_MAX: u8 = 127;
+/// Packets in a matrix of a packet filter at most. A receiver keeps three times its rows and
+/// columns, one payload each: 1.1 MiB for the worst, 127 by 8.
+pub const FEC_MATRIX_MAX: usize = 1024;

@@ -36,6 +36,8 @@ pub struct Stats {
     pub duplicate_packets: u64,
     /// Packets that were further ahead than there is room for.
     pub beyond_packets: u64,
+    /// `pktRcvFilterSupply`: packets that the packet filter rebuilt.
+    pub filter_rebuilt_packets: u64,
     /// `pktRcvUndecrypt`: packets that could not be decrypted.
     pub undecrypted_packets: u64,
     /// Packets that could not be read, or were not from the peer.

@@ -4,12 +4,13 @@ use super::acks::Acks;
 use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::error::SendError;
+use crate::filter::{ArqMode, FEC_HEADER_BYTES, Fec, FilterReceiver, FilterSender};
 use crate::handshake::agreement::Agreement;
 use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::packet::data::next_message_number;
 use crate::packet::handshake::HandshakeType;
 use crate::packet::{Ack, Control, DataPacket, Handshake, LossList, MessageFlags, SocketId};
-use crate::receiver::{Arq, Arrival, Message, Receiver, Tsbpd};
+use crate::receiver::{Arrival, Message, Receiver, Tsbpd};
 use crate::rtt::Rtt;
 use crate::sender::{Sender, drop_after};
 use crate::seq::Seq;
@@ -44,6 +45,8 @@ pub(super) struct Link {
     receiver: Receiver,
     acks: Acks,
     crypto: Option<Crypto>,
+    filter_sender: Option<FilterSender>,
+    filter_receiver: Option<FilterReceiver>,
     heard_at: Mono,
     sent_at: Mono,
     counts: Counts,
@@ -58,6 +61,8 @@ impl Link {
             received_at,
         );
         let receive_first = agreement.receive_first;
+        let fec = agreement.filter;
+        let arq = fec.map_or(ArqMode::Always, Fec::arq);
         Self {
             peer_id: agreement.peer_id,
             peer_version: agreement.peer_version,
@@ -73,9 +78,11 @@ impl Link {
             ),
             send_latency: agreement.send_latency,
             message_number: 0,
-            receiver: Receiver::new(receive_first, config.receive_capacity(), tsbpd, Arq::Always),
+            receiver: Receiver::new(receive_first, config.receive_capacity(), tsbpd, arq),
             acks: Acks::new(receive_first, now),
             crypto: agreement.crypto,
+            filter_sender: fec.map(|fec| FilterSender::new(fec, agreement.send_first)),
+            filter_receiver: fec.map(|fec| FilterReceiver::new(fec, receive_first)),
             heard_at: now,
             sent_at: now,
             counts: Counts::default(),
@@ -122,16 +129,52 @@ impl Link {
             self.counts.malformed += 1;
             return;
         }
+        self.acks.received(packet.payload.len(), now);
+        if self.filter_receiver.is_some() {
+            self.filter_data(packet, now);
+        } else if packet.message.number() == 0 {
+            // Parity, where no filter was agreed on.
+            self.counts.malformed += 1;
+        } else {
+            self.insert(&packet, now);
+        }
+    }
+
+    /// Takes a packet through the packet filter, and what it rebuilds.
+    fn filter_data(&mut self, packet: DataPacket, now: Mono) {
+        let mut next = Some(packet);
+        while let Some(packet) = next.take() {
+            let is_data = packet.message.number() != 0;
+            let wanted = match self.receiver.judge(packet.seq) {
+                Arrival::Beyond => false,
+                Arrival::Belated | Arrival::Duplicate | Arrival::New => true,
+            };
+            if is_data {
+                self.insert(&packet, now);
+            }
+            let Some(filter) = &mut self.filter_receiver else {
+                return;
+            };
+            if wanted {
+                filter.feed(&packet);
+            }
+            for (first, last) in filter.lost() {
+                self.receiver.ask_for(first, last, now);
+            }
+            next = filter.poll();
+        }
+    }
+
+    fn insert(&mut self, packet: &DataPacket, now: Mono) {
         if packet.message.retransmitted() {
             self.counts.retransmitted += 1;
         }
-        self.acks.received(packet.payload.len(), now);
         let arrival = self.receiver.judge(packet.seq);
         if arrival != Arrival::New {
             self.receiver.refuse(arrival);
             return;
         }
-        let Some(payload) = self.decrypt(&packet) else {
+        let Some(payload) = self.decrypt(packet) else {
             self.counts.undecrypted += 1;
             return;
         };
@@ -227,7 +270,12 @@ impl Link {
         timestamp: u32,
         now: Mono,
     ) -> Result<Option<Bytes>, SendError> {
-        if payload.is_empty() || payload.len() > PAYLOAD_BYTES_MAX {
+        let overhead = if self.filter_sender.is_some() {
+            FEC_HEADER_BYTES
+        } else {
+            0
+        };
+        if payload.is_empty() || payload.len() + overhead > PAYLOAD_BYTES_MAX {
             return Err(SendError::Length(payload.len()));
         }
         if self.sender.is_full() || self.is_exhausted() {
@@ -267,8 +315,26 @@ impl Link {
             let body = Control::Nak(LossList(content.into()));
             return Some(self.control(&body, timestamp, now));
         }
+        if let Some(parity) = self.filter_sender.as_mut().and_then(FilterSender::poll) {
+            self.sent_at = now;
+            self.sender.pace(parity.content.len(), now);
+            let packet = DataPacket {
+                seq: parity.seq,
+                message: MessageFlags::solo(0, None),
+                timestamp: parity.timestamp,
+                destination: self.peer_id,
+                payload: Bytes::new(),
+            };
+            return Some(Transmit::data(packet.header(), parity.content));
+        }
         let outgoing = self.sender.poll(now)?;
         self.sent_at = now;
+        if let Some(filter) = &mut self.filter_sender
+            && !outgoing.message.retransmitted()
+        {
+            let flags = outgoing.message.key_bits();
+            filter.feed(outgoing.seq, flags, outgoing.timestamp, &outgoing.payload);
+        }
         let packet = DataPacket {
             seq: outgoing.seq,
             message: outgoing.message,
@@ -300,7 +366,9 @@ impl Link {
 
     pub(super) fn due(&self, idle_timeout: Duration) -> Mono {
         let key = self.crypto.as_ref();
+        let parity = self.filter_sender.as_ref();
         let due = [
+            parity.and_then(|filter| filter.is_ready().then_some(Mono(0))),
             self.acks.due(),
             self.receiver.report_due(),
             self.receiver.deliver_due(),
@@ -348,6 +416,7 @@ impl Link {
 
     pub(super) fn stats(&self) -> Stats {
         let (send, receive) = (&self.sender.counts, &self.receiver.counts);
+        let filter = self.filter_receiver.as_ref();
         let (send_packets, send_bytes) = self.sender.buffered();
         let (receive_packets, receive_bytes) = self.receiver.buffered();
         Stats {
@@ -366,6 +435,7 @@ impl Link {
             belated_packets: receive.belated_packets,
             duplicate_packets: receive.duplicate_packets,
             beyond_packets: receive.beyond_packets,
+            filter_rebuilt_packets: filter.map_or(0, |filter| filter.rebuilt_packets),
             undecrypted_packets: self.counts.undecrypted,
             malformed_packets: self.counts.malformed,
             sent_acks: self.acks.sent,

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::crypto::{Crypto, Entropy};
+use crate::filter::{Fec, FilterSpec};
 use crate::handshake::SRT_VERSION_MIN;
 use crate::limits::{LATENCY_MAX, LATENCY_MIN};
 use crate::packet::extension::{HsExtension, KmExtension, SrtFlags};
@@ -30,6 +31,7 @@ pub(crate) struct Agreement {
     /// Timestamp of the handshake packet that carried the peer's latency.
     pub(crate) peer_timestamp: u32,
     pub(crate) crypto: Option<Crypto>,
+    pub(crate) filter: Option<Fec>,
 }
 
 /// A latency in milliseconds, as it is sent.
@@ -67,6 +69,30 @@ pub(crate) fn check_peer(handshake: &Handshake) -> Result<&HsExtension, Reason> 
         return Err(Reason::ROGUE);
     }
     Ok(hs)
+}
+
+/// The filter of both ends, if the peer wants one.
+pub(crate) fn agree_filter(
+    ours: Option<FilterSpec>,
+    theirs: Option<&Bytes>,
+) -> Result<Option<Fec>, Reason> {
+    let Some(text) = theirs.filter(|text| !text.is_empty()) else {
+        // A peer that has none is not given one.
+        return if ours.is_none() {
+            Ok(None)
+        } else {
+            Err(Reason::FILTER)
+        };
+    };
+    let text = std::str::from_utf8(text).map_err(|_| Reason::FILTER)?;
+    let theirs = FilterSpec::parse(text).ok_or(Reason::FILTER)?;
+    let fec = ours.unwrap_or_default().merge(theirs);
+    fec.map(Some).ok_or(Reason::FILTER)
+}
+
+/// A filter as it is sent.
+pub(crate) fn filter_text(spec: FilterSpec) -> Bytes {
+    spec.to_string().into()
 }
 
 /// The responder's side of the keys: what it has from here on, and what it answers.

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::crypto::{Crypto, Entropy, Seed};
 use crate::handshake::agreement::{
-    Agreement, agree_latency, check_key_answer, check_peer, latency_ms,
+    Agreement, agree_filter, agree_latency, check_key_answer, check_peer, filter_text, latency_ms,
 };
 use crate::handshake::hs_extension;
 use crate::limits::MTU_BYTES;
@@ -105,6 +105,7 @@ impl Caller {
                 content: content.clone(),
             }),
             stream_id: self.stream_id.clone(),
+            filter: config.filter.map(filter_text),
             ..Extensions::default()
         };
         Handshake {
@@ -154,9 +155,7 @@ impl Caller {
         timestamp: u32,
     ) -> Result<Agreement, Reason> {
         let hs = check_peer(answer)?;
-        if answer.extensions.filter.is_some() {
-            return Err(Reason::FILTER);
-        }
+        let filter = agree_filter(config.filter, answer.extensions.filter.as_ref())?;
         let km = answer.extensions.km.as_ref();
         match &self.crypto {
             Some((_, sent)) => check_key_answer(sent, km)?,
@@ -173,6 +172,7 @@ impl Caller {
             send_latency: agree_latency(config.peer_latency, hs.receive_delay_ms),
             peer_timestamp: timestamp,
             crypto: self.crypto.take().map(|(crypto, _)| crypto),
+            filter,
         })
     }
 }

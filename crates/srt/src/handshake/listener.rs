@@ -9,7 +9,9 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::crypto::{Entropy, KeyLength, Seed};
 use crate::error::Error;
-use crate::handshake::agreement::{Agreement, agree_latency, check_peer, latency_ms, respond_keys};
+use crate::handshake::agreement::{
+    Agreement, agree_filter, agree_latency, check_peer, filter_text, latency_ms, respond_keys,
+};
 use crate::handshake::cookie::CookieKey;
 use crate::handshake::hs_extension;
 use crate::limits::MTU_BYTES;
@@ -208,9 +210,7 @@ impl Request {
         if theirs.extensions.group.is_some() {
             return Err(Reason::GROUP);
         }
-        if theirs.extensions.filter.is_some() {
-            return Err(Reason::FILTER);
-        }
+        let filter = agree_filter(config.filter, theirs.extensions.filter.as_ref())?;
         let km = theirs.extensions.km.as_ref();
         let keys = respond_keys(&config, km, Entropy::new(seed), now)?;
         let (crypto, key_answer) = keys.unzip();
@@ -226,6 +226,7 @@ impl Request {
                 request: false,
                 content,
             }),
+            filter: filter.map(|fec| filter_text(fec.spec())),
             ..Extensions::default()
         };
         let answer = Handshake {
@@ -251,6 +252,7 @@ impl Request {
             send_latency,
             peer_timestamp: self.timestamp,
             crypto,
+            filter,
         };
         Ok(Connection::accepted(
             config,

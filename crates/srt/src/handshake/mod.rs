@@ -19,13 +19,14 @@ pub(crate) const SRT_VERSION: u32 = 0x0001_0501;
 /// Oldest version that is talked to: the first with handshake version 5.
 pub(crate) const SRT_VERSION_MIN: u32 = 0x0001_0300;
 
-/// Flags that we send and that a peer must send.
+/// Flags that we send.
 const FLAGS: u32 = SrtFlags::TSBPDSND
     | SrtFlags::TSBPDRCV
     | SrtFlags::CRYPT
     | SrtFlags::TLPKTDROP
     | SrtFlags::PERIODICNAK
-    | SrtFlags::REXMITFLG;
+    | SrtFlags::REXMITFLG
+    | SrtFlags::PACKET_FILTER;
 
 pub(crate) fn hs_extension(request: bool, receive_ms: u16, send_ms: u16) -> HsExtension {
     HsExtension {

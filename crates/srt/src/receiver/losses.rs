@@ -133,7 +133,11 @@ impl Losses {
                 break;
             }
             let old = *range;
-            if old.interest == interest || old.interest == Interest::GivenUp {
+            let done = match (old.interest, interest) {
+                (Interest::GivenUp, _) | (Interest::Asked(_), Interest::Asked(_)) => true,
+                (old, new) => old == new,
+            };
+            if done {
                 at += 1;
                 continue;
             }

@@ -3,6 +3,7 @@
 mod losses;
 mod tsbpd;
 
+use crate::filter::ArqMode;
 use crate::limits::{NAK_RANGES_MAX, RING_PACKETS_MIN};
 use crate::packet::loss::write_range;
 use crate::seq::Seq;
@@ -40,18 +41,6 @@ pub(crate) enum Arrival {
     Beyond,
 }
 
-/// Whether missing packets are asked for, as the packet filter has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Arq {
-    /// At once and again.
-    #[default]
-    Always,
-    /// When the filter cannot rebuild them.
-    OnRequest,
-    /// Never.
-    Never,
-}
-
 #[derive(Debug)]
 struct Slot {
     payload: Bytes,
@@ -80,7 +69,7 @@ pub(crate) struct Receiver {
     buffered_bytes: usize,
     capacity: usize,
     losses: Losses,
-    arq: Arq,
+    arq: ArqMode,
     /// Ranges to be reported with the next NAK.
     to_report: Vec<(Seq, Seq)>,
     ask_due: Option<Mono>,
@@ -91,7 +80,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn new(first: Seq, capacity: u32, tsbpd: Tsbpd, arq: Arq) -> Self {
+    pub(crate) fn new(first: Seq, capacity: u32, tsbpd: Tsbpd, arq: ArqMode) -> Self {
         Self {
             first,
             slots: VecDeque::new(),
@@ -194,13 +183,13 @@ impl Receiver {
     fn missing(&mut self, first: Seq, last: Seq, now: Mono) {
         self.counts.lost_packets += last.since(first) as u64 + 1;
         match self.arq {
-            Arq::Always => {
+            ArqMode::Always => {
                 self.losses.add(first, last, Interest::Asked(now));
                 self.report(first, last);
                 let due = now + NAK_GATHER;
                 self.ask_due.get_or_insert(due);
             }
-            Arq::OnRequest | Arq::Never => self.losses.add(first, last, Interest::Held),
+            ArqMode::OnRequest | ArqMode::Never => self.losses.add(first, last, Interest::Held),
         }
     }
 
@@ -211,19 +200,22 @@ impl Receiver {
         }
     }
 
-    /// The filter cannot rebuild what of these is missing.
+    /// The filter cannot rebuild these, should they be missing.
     pub(crate) fn ask_for(&mut self, first: Seq, last: Seq, now: Mono) {
-        if self.arq != Arq::OnRequest {
+        let last = last.earlier(self.end().minus(1));
+        if self.arq != ArqMode::OnRequest || last.is_before(first) {
             return;
         }
-        let last = last.earlier(self.end().minus(1));
-        let mut asked = Vec::new();
+        let reports = &mut self.to_report;
+        let mut asked = false;
         self.losses
             .set(first, last, Interest::Asked(now), |first, last| {
-                asked.push((first, last));
+                asked = true;
+                if reports.len() < NAK_RANGES_MAX {
+                    reports.push((first, last));
+                }
             });
-        for (first, last) in asked {
-            self.report(first, last);
+        if asked {
             self.ask_due.get_or_insert(now + NAK_GATHER);
         }
     }

@@ -162,6 +162,11 @@ impl Sender {
         Some(outgoing)
     }
 
+    /// Something else of so many bytes has left.
+    pub(crate) fn pace(&mut self, payload_bytes: usize, now: Mono) {
+        self.pacer.sent(payload_bytes, now);
+    }
+
     fn poll_lost(&mut self, now: Mono) -> Option<Outgoing> {
         while let Some(seq) = self.losses.pop_front() {
             let Some(slot) = slot_at(&mut self.slots, self.first, seq) else {

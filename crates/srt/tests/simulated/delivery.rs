@@ -213,13 +213,13 @@ impl Case {
     /// Repetitions that fit into the latency: each costs a round trip and what is waited
     /// before asking.
     fn attempts(&self) -> i32 {
-        let round = self.rtt_ms as f64 * 1.6 + 25.0;
+        let round = self.rtt_ms as f64 * 1.4 + 20.0;
         (self.latency_ms as f64 / round) as i32
     }
 }
 
 fn simulate(seed: u64) -> (u64, u64, f64) {
-    const MESSAGES: u32 = 600;
+    const MESSAGES: u32 = 400;
     let case = Case::new(seed);
     let mut world = case.world(seed);
     let connected = world.run_until(Duration::from_secs(60), |world| world.connected());

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod delivery;
+mod filter;
 mod handshake;
 mod hostile;
 mod world;
