@@ -26,6 +26,7 @@
 mod config;
 mod data;
 pub mod doctor;
+pub mod failover;
 pub mod fanout;
 pub mod limits;
 mod output;
