@@ -2,7 +2,8 @@
 
 use crate::health::FaultLabel;
 use crate::reasons::{
-    Closed, DatumLabel, Happened, PlayRefused, Protocol, Refused, RemoteFailure, ViewerClosed,
+    Closed, DatumLabel, Happened, PlayRefused, Protocol, Refused, RemoteFailure, SwitchReason,
+    ViewerClosed,
 };
 use crate::remote::Failure;
 use prometheus_client::metrics::counter::Counter;
@@ -53,6 +54,8 @@ pub struct Counters {
     pub play_refused: Family<PlayRefused, Counter>,
     /// Streams that have a fault now, by fault.
     pub findings: Family<FaultLabel, Gauge>,
+    /// Times that another input of a stream was taken, by reason.
+    pub input_switches: Family<SwitchReason, Counter>,
     /// Failures of connections to outputs, by reason.
     pub output_failures: Family<RemoteFailure, Counter>,
 }
@@ -149,6 +152,11 @@ impl Counters {
     }
 
     fn register_streams(&self, r: &mut Registry) {
+        r.register(
+            "input_switches",
+            "Times that another input of a stream was taken, by reason",
+            self.input_switches.clone(),
+        );
         r.register("streams", "Streams with a broadcast", self.streams.clone());
         r.register(
             "frames",
@@ -264,6 +272,7 @@ impl Default for Counters {
             viewers_closed: at_zero(ViewerClosed::ALL),
             play_refused: at_zero(PlayRefused::ALL),
             findings: at_zero(&FaultLabel::ALL),
+            input_switches: at_zero(&SwitchReason::ALL),
             output_failures: at_zero(RemoteFailure::ALL),
         }
     }
@@ -305,7 +314,8 @@ mod tests {
         let known = Closed::ALL.len()
             + Refused::ALL.len()
             + Happened::ALL.len()
-            + 2 * RemoteFailure::ALL.len();
+            + 2 * RemoteFailure::ALL.len()
+            + SwitchReason::ALL.len();
         let of_viewers = ViewerClosed::ALL.len() + PlayRefused::ALL.len();
         assert_eq!(
             labelled,

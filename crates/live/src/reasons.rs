@@ -5,6 +5,7 @@
 
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use std::fmt;
+use weir_hub::failover::Reason;
 use weir_media::DatumKind;
 
 /// Declares an enum of reasons with the word of each, which is the label `reason`.
@@ -120,6 +121,29 @@ impl Protocol {
 impl EncodeLabelSet for Protocol {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         [("protocol", self.as_str())].encode(encoder)
+    }
+}
+
+/// Why another input of a stream was taken, as the label `reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SwitchReason(pub Reason);
+
+impl SwitchReason {
+    /// All of them.
+    pub(crate) const ALL: [Self; Reason::ALL.len()] = {
+        let mut all = [Self(Reason::Begin); Reason::ALL.len()];
+        let mut i = 0;
+        while i < all.len() {
+            all[i] = Self(Reason::ALL[i]);
+            i += 1;
+        }
+        all
+    };
+}
+
+impl EncodeLabelSet for SwitchReason {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        [("reason", self.0.as_str())].encode(encoder)
     }
 }
 

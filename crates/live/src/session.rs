@@ -5,6 +5,7 @@ use crate::admit::{self, Admitted, Asker};
 use crate::budget::Budget;
 use crate::clock;
 use crate::gather::Gather;
+use crate::lease::Lease;
 use crate::limits::{
     LINGER_BYTES_MAX, LINGER_WAIT, PLAY_WAIT, RECEIVE_BATCH_MAX, REQUESTS_BURST, SEND_WAIT,
     TRANSMIT_BATCH_MAX, VIEWER_STALLED_WAIT,
@@ -13,7 +14,6 @@ use crate::owners::Claim;
 use crate::play::{self, Over, Plays};
 use crate::reasons::{Closed, Happened, PlayRefused, Refused, ViewerClosed};
 use crate::secure;
-use crate::stream::Lease;
 use crate::worker::{Asked, Live};
 use bytes::Bytes;
 use std::fmt;

@@ -200,7 +200,7 @@ fn sounds<'a>(
 
 /// Shows a slate on a stream that nobody publishes, until somebody does or the time is up.
 pub(crate) async fn show(stream: Rc<LiveStream>, slate: Slate) {
-    let Some(mut lease) = stream.publish_slate() else {
+    let Some((mut lease, mut evicted)) = stream.publish_slate() else {
         return;
     };
     info!(stream = %stream.name, "the slate is shown");
@@ -229,7 +229,7 @@ pub(crate) async fn show(stream: Rc<LiveStream>, slate: Slate) {
             let wait = clock::until(began + due);
             if !wait.is_zero() {
                 let sleep = weir_ring::sleep(wait);
-                if let Either::Right(()) = weir_ring::select(sleep, &mut lease.evicted).await {
+                if let Either::Right(()) = weir_ring::select(sleep, &mut evicted).await {
                     return;
                 }
             }

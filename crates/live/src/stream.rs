@@ -59,12 +59,10 @@ enum SlateState {
 
 /// The right of one publish session to feed its stream. It ends when a newer session takes
 /// over; feeding then does nothing.
-pub(crate) struct Lease {
+pub(crate) struct StreamLease {
     stream: Rc<LiveStream>,
     session: u64,
     config_changes: Budget,
-    /// Completes when a newer session took the stream, whenever that was.
-    pub(crate) evicted: Notified,
 }
 
 impl LiveStream {
@@ -126,13 +124,14 @@ impl LiveStream {
         }
     }
 
-    /// Begins a publish session; one that is there makes way.
-    pub(crate) fn publish(self: &Rc<Self>) -> Lease {
+    /// Begins a publish session; one that is there makes way. What comes beside it completes when
+    /// a newer session took the stream, whenever that was.
+    pub(crate) fn publish(self: &Rc<Self>) -> (StreamLease, Notified) {
         self.begin(SlateState::Ready)
     }
 
     /// Begins to show the slate; `None` if somebody publishes.
-    pub(crate) fn publish_slate(self: &Rc<Self>) -> Option<Lease> {
+    pub(crate) fn publish_slate(self: &Rc<Self>) -> Option<(StreamLease, Notified)> {
         self.wants_slate_since()?;
         Some(self.begin(SlateState::Shown))
     }
@@ -150,7 +149,7 @@ impl LiveStream {
         state.gone_since.is_none() && state.slate != SlateState::Shown
     }
 
-    fn begin(self: &Rc<Self>, slate: SlateState) -> Lease {
+    fn begin(self: &Rc<Self>, slate: SlateState) -> (StreamLease, Notified) {
         let notify = Notify::new();
         let evicted = notify.notified();
         let mut state = self.state.borrow_mut();
@@ -171,12 +170,12 @@ impl LiveStream {
         state.fanout.handle_publish();
         state.hub.handle_publish(Announced::default(), now);
         self.drain(&mut state);
-        Lease {
+        let lease = StreamLease {
             stream: self.clone(),
             session: state.session,
             config_changes: Budget::new(CONFIG_CHANGES_BURST, now.mono),
-            evicted,
-        }
+        };
+        (lease, evicted)
     }
 
     /// Runs what is due. Called every [`crate::limits::STREAM_TICK`].
@@ -397,7 +396,7 @@ fn newest_init(writer: &Writer, track: TrackId) -> u32 {
         .unwrap_or(0)
 }
 
-impl Lease {
+impl StreamLease {
     /// Runs `feed` on the stream if this session still owns it.
     fn with(&self, feed: impl FnOnce(&mut State)) {
         let mut state = self.stream.state.borrow_mut();
@@ -459,6 +458,15 @@ impl Lease {
         self.with(|s| s.hub.handle_datum(datum, clock::now()));
     }
 
+    /// Another of the stream's inputs is shown from here on.
+    pub(crate) fn note_input(&self, input: usize) {
+        self.with(|s| {
+            if let Some(writer) = &mut s.writer {
+                writer.input_switched(input as u64, clock::now());
+            }
+        });
+    }
+
     /// Whether somebody gets the stream's frames, or its parts, as they come.
     pub(crate) fn is_watched(&self) -> bool {
         let state = self.stream.state.borrow();
@@ -474,7 +482,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for StreamLease {
     /// By whatever way a publisher leaves, the open segment is closed and listed at once.
     fn drop(&mut self) {
         let mut state = self.stream.state.borrow_mut();

@@ -2,8 +2,10 @@
 
 use crate::clock;
 use crate::counters::Counters;
+use crate::failover::{Failover, Failovers, Group};
 use crate::feed::{self, FeedItem, Relay, Subscription};
 use crate::health::Board;
+use crate::lease::Lease;
 use crate::limits::{
     DEMAND_WAIT, DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RECONNECT_WAIT, RESUME_WAIT,
     SLATE_AFTER, STREAM_TICK,
@@ -15,7 +17,7 @@ use crate::remote::pull::Puller;
 use crate::remote::{Failure, Remotes, push};
 use crate::session::{self, Travelling};
 use crate::slate::{self, Slate};
-use crate::stream::{Lease, LiveStream};
+use crate::stream::{LiveStream, StreamLease};
 use arc_swap::ArcSwap;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -59,6 +61,8 @@ pub struct Shared {
     pub remotes: OnceLock<Remotes>,
     /// What streams show while nobody publishes; set before the workers start.
     pub slates: OnceLock<HashMap<StreamName, Slate>>,
+    /// Streams with several inputs; set before the workers start.
+    pub failovers: OnceLock<Failovers>,
     pub(crate) workers: Vec<Sender<Handoff>>,
     connections: AtomicU64,
 }
@@ -123,6 +127,7 @@ impl Shared {
             refusals: Refusals::new(),
             remotes: OnceLock::new(),
             slates: OnceLock::new(),
+            failovers: OnceLock::new(),
             workers: senders,
             connections: AtomicU64::new(0),
         };
@@ -168,6 +173,8 @@ struct Inner {
     shared: Arc<Shared>,
     index: usize,
     streams: RefCell<HashMap<StreamName, Rc<LiveStream>>>,
+    /// Inputs of those of them that have several, by the stream's name.
+    groups: RefCell<HashMap<StreamName, Rc<Group>>>,
     /// Windows of streams that other workers own, while they have viewers here.
     relays: RefCell<HashMap<StreamName, Rc<Relay>>>,
     /// Streams whose broadcast is being sealed: their names are not free yet.
@@ -196,6 +203,7 @@ impl Live {
             shared,
             index,
             streams: RefCell::default(),
+            groups: RefCell::default(),
             relays: RefCell::default(),
             sealing: RefCell::default(),
             stopping: Cell::new(false),
@@ -294,11 +302,16 @@ impl Live {
 
     /// The worker that owns `name`, if one does.
     pub(crate) fn who_has(&self, name: &StreamName) -> Option<usize> {
-        self.shared().owners.find(name)
+        self.shared().owners.find(self.stream_of(name))
     }
 
     /// Whether a stream of this worker has a publisher.
     pub(crate) fn is_published(&self, name: &StreamName) -> bool {
+        if let Some((failover, input)) = self.failover(name) {
+            let groups = self.inner.groups.borrow();
+            let group = groups.get(&failover.inputs[0]);
+            return group.is_some_and(|g| g.is_sent(input));
+        }
         let streams = self.inner.streams.borrow();
         streams.get(name).is_some_and(|s| s.is_published())
     }
@@ -320,7 +333,8 @@ impl Live {
         if self.is_stopping() || self.is_published(name) {
             return Err(Failure::Taken);
         }
-        let Some(claim) = self.shared().owners.claim_for(name, self.inner.index) else {
+        let stream = self.stream_of(name);
+        let Some(claim) = self.shared().owners.claim_for(stream, self.inner.index) else {
             return Err(Failure::Ours("this worker is full".into()));
         };
         if claim.worker() != self.inner.index {
@@ -393,12 +407,12 @@ impl Live {
         Some(relay)
     }
 
-    /// Claims `name` for the worker that owns it. `None` if all are full or the worker is
+    /// Claims `name`, or the stream that it is an input of, for the worker that owns it. `None` if all are full or the worker is
     /// stopping.
     pub(crate) fn claim(&self, name: &StreamName) -> Option<Claim> {
         match self.inner.stopping.get() {
             true => None,
-            false => self.shared().owners.claim(name),
+            false => self.shared().owners.claim(self.stream_of(name)),
         }
     }
 
@@ -423,9 +437,50 @@ impl Live {
         }
     }
 
+    /// The stream that a name is an input of, and which.
+    fn failover(&self, name: &StreamName) -> Option<(&Arc<Failover>, usize)> {
+        self.shared().failovers.get()?.find(name)
+    }
+
+    /// The stream that is fed by who publishes a name.
+    fn stream_of<'a>(&'a self, name: &'a StreamName) -> &'a StreamName {
+        let failover = self.failover(name);
+        failover.map_or(name, |(failover, _)| &failover.inputs[0])
+    }
+
+    /// Begins a publish session on a stream, or an input of one, that this worker owns; or says
+    /// why not.
+    pub(crate) fn publish(&self, name: &StreamName) -> Result<Lease, weir_store::Error> {
+        let Some((failover, input)) = self.failover(name) else {
+            return self.publish_stream(name).map(Lease::of_stream);
+        };
+        let stream = &failover.inputs[0];
+        let known = self.inner.groups.borrow().get(stream).cloned();
+        let group = match known {
+            Some(group) => group,
+            None => {
+                let claim = self.shared().owners.claim_for(stream, self.inner.index);
+                let claim = claim.ok_or_else(|| weir_store::Error::StillOpen(stream.clone()))?;
+                let group = Group::new(failover.clone(), self.clone(), claim);
+                let mut groups = self.inner.groups.borrow_mut();
+                groups.insert(stream.clone(), group.clone());
+                group
+            }
+        };
+        Ok(Lease::of_input(group.publish(input)))
+    }
+
+    /// Nobody sends an input of a stream any more.
+    pub(crate) fn forget_group(&self, stream: &StreamName) {
+        self.inner.groups.borrow_mut().remove(stream);
+    }
+
     /// Begins a publish session on a stream that this worker owns, by a claim or because it is
     /// there; or says why not.
-    pub(crate) fn publish(&self, name: &StreamName) -> Result<Lease, weir_store::Error> {
+    pub(crate) fn publish_stream(
+        &self,
+        name: &StreamName,
+    ) -> Result<(StreamLease, Notified), weir_store::Error> {
         if let Some(stream) = self.inner.streams.borrow().get(name) {
             return Ok(stream.publish());
         }
@@ -490,6 +545,8 @@ impl Live {
     async fn run_clock(self) {
         loop {
             weir_ring::sleep(STREAM_TICK).await;
+            let groups: Vec<_> = self.inner.groups.borrow().values().cloned().collect();
+            groups.iter().for_each(|group| group.tick());
             let grace = self.shared().grace;
             let mut over = Vec::new();
             for stream in self.inner.streams.borrow().values() {
@@ -564,6 +621,8 @@ impl Live {
     pub async fn drain(&self) {
         self.inner.stopping.set(true);
         self.send_away().await;
+        let groups: Vec<_> = self.inner.groups.borrow_mut().drain().collect();
+        groups.iter().for_each(|(_, group)| group.stop());
         let streams: Vec<_> = self.inner.streams.borrow().values().cloned().collect();
         for stream in &streams {
             stream.stop();

@@ -10,11 +10,11 @@ use super::follow::follow;
 use super::link::{Failure, Link, Step};
 use crate::budget::Budget;
 use crate::clock;
+use crate::lease::Lease;
 use crate::limits::{
     FAULTS_BURST, PULL_FIRST_MEDIA_WAIT, PULL_SILENCE_MAX, PULL_TICK, STABLE_AFTER,
 };
 use crate::reasons::Happened;
-use crate::stream::Lease;
 use crate::worker::Live;
 use std::sync::Arc;
 use tracing::{info, warn};

@@ -161,6 +161,8 @@ pub enum EventCode {
     RecordingStopped,
     /// The log was recovered; the value is the number of bytes dropped.
     Recovered,
+    /// Another of the stream's inputs was taken; the value is its place.
+    InputSwitched,
     /// A code of a later version of the program.
     Other(u16),
 }
@@ -172,6 +174,7 @@ impl EventCode {
             Self::PublisherBack => 2,
             Self::RecordingStopped => 3,
             Self::Recovered => 4,
+            Self::InputSwitched => 5,
             Self::Other(code) => code,
         }
     }
@@ -182,6 +185,7 @@ impl EventCode {
             2 => Self::PublisherBack,
             3 => Self::RecordingStopped,
             4 => Self::Recovered,
+            5 => Self::InputSwitched,
             other => Self::Other(other),
         }
     }

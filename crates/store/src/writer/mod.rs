@@ -17,7 +17,7 @@ pub(crate) use context::segment_record;
 pub(crate) use task::{OpenMode, OpenRequest, Opened};
 
 use crate::broadcast::{Broadcast, State, StreamEntry};
-use crate::core::Track;
+use crate::core::{CurrentFile, Track};
 use crate::datum::Datum;
 use crate::error::Error;
 use crate::format::record::{self, Event, config_pieces};
@@ -274,6 +274,18 @@ impl Writer {
     /// The publisher returned to this writer.
     pub fn publish_back(&mut self, now: Now) {
         self.change(State::Live, EventCode::PublisherBack, now);
+    }
+
+    /// Another of the stream's inputs is recorded from here on; the log says so.
+    pub fn input_switched(&mut self, input: u64, now: Now) {
+        let event = Event {
+            code: EventCode::InputSwitched,
+            utc: now.utc,
+            value: input,
+        };
+        let core = self.context.broadcast.core();
+        let job = |_: &CurrentFile| Job::Records(vec![Record::Event(event)]);
+        self.context.queue_to_all(&core, job);
     }
 
     /// Brings all tracks to the same number, with gaps.
