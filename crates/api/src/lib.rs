@@ -6,6 +6,7 @@
 //! | `GET /metrics` | OpenMetrics text, every name with the prefix `weir_`, base units |
 //! | `GET /healthz` | 200 while the process answers at all |
 //! | `GET /streams/{id}/outputs` | JSON: the servers that the stream goes to, and how each does; 404 if it has none |
+//! | `GET /streams/{id}/inputs` | JSON: the inputs of a stream that has several, how each is, and which is shown since when and why; else 404 |
 //! | `GET /readyz` | 200 once all listeners are bound and until the drain begins, else 503 |
 //! | `GET /streams/{id}/health` | JSON: what is measured of a publisher and what is wrong ([`health`]) |
 //!
@@ -20,7 +21,7 @@ pub mod limits;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 use std::io;
@@ -38,6 +39,7 @@ pub struct Api {
     ready: Arc<AtomicBool>,
     health: health::Source,
     outputs: Option<Teller>,
+    inputs: Option<Teller>,
 }
 
 impl Api {
@@ -50,6 +52,7 @@ impl Api {
             ready,
             health,
             outputs: None,
+            inputs: None,
         }
     }
 
@@ -57,6 +60,13 @@ impl Api {
     #[must_use]
     pub fn with_outputs(mut self, outputs: Teller) -> Self {
         self.outputs = Some(outputs);
+        self
+    }
+
+    /// Tells of inputs what `inputs` says.
+    #[must_use]
+    pub fn with_inputs(mut self, inputs: Teller) -> Self {
+        self.inputs = Some(inputs);
         self
     }
 
@@ -77,6 +87,7 @@ impl Api {
             .route("/readyz", get(readyz))
             .route("/streams/{id}/health", get(stream_health))
             .route("/streams/{id}/outputs", get(outputs))
+            .route("/streams/{id}/inputs", get(inputs))
             .with_state(self)
     }
 }
@@ -93,12 +104,20 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
 }
 
 async fn outputs(State(api): State<Api>, Path(id): Path<String>) -> impl IntoResponse {
-    match api.outputs.and_then(|tell| tell(&id)) {
+    told(api.outputs, &id, "no outputs\n")
+}
+
+async fn inputs(State(api): State<Api>, Path(id): Path<String>) -> impl IntoResponse {
+    told(api.inputs, &id, "not several inputs\n")
+}
+
+fn told(teller: Option<Teller>, id: &str, nothing: &'static str) -> Response {
+    match teller.and_then(|tell| tell(id)) {
         Some(value) => {
             let kind = [(header::CONTENT_TYPE, "application/json")];
             (kind, format!("{value}\n")).into_response()
         }
-        None => (StatusCode::NOT_FOUND, "no outputs\n").into_response(),
+        None => (StatusCode::NOT_FOUND, nothing).into_response(),
     }
 }
 

@@ -4,7 +4,8 @@ mod file;
 mod value;
 
 pub use file::{
-    AccessEntry, CertificateEntry, FileConfig, HooksEntry, InputEntry, PullEntry, PushEntry,
+    AccessEntry, BackWord, CertificateEntry, FailoverEntry, FileConfig, HooksEntry, InputEntry,
+    PullEntry, PushEntry, TrackWord,
 };
 pub use value::{
     AccessFormat, Applications, ForwardedField, InputName, InputSecret, Listen, LogFormat,
@@ -232,12 +233,19 @@ impl Settings {
         crate::logging::filter(self)?;
         crate::remotes::check(self)?;
         crate::slates::check(self)?;
+        crate::failovers::check(self)?;
         for (key, path) in [("data", &self.data)] {
             if path.as_os_str().is_empty() {
                 return Err(format!("{key} is empty"));
             }
         }
         Ok(())
+    }
+
+    /// Merges without a check, for tests.
+    #[cfg(test)]
+    pub fn of(flags: &Flags, file: FileConfig) -> Self {
+        Self::merge(flags, file)
     }
 
     /// The ready file, if one was asked for.

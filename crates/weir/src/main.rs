@@ -5,6 +5,7 @@
 mod cli;
 mod config;
 mod demo;
+mod failovers;
 mod import;
 mod live_flv;
 mod logging;

@@ -3,7 +3,7 @@
 use crate::config::{CertificateEntry, Listen, Settings};
 use crate::ready::{self, Ready};
 use crate::worker::{Parts, Worker};
-use crate::{logging, metrics, policy, remotes, slates};
+use crate::{failovers, logging, metrics, policy, remotes, slates};
 use prometheus_client::registry::Registry;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -96,14 +96,17 @@ impl Server {
         metrics::register_outputs(&mut registry, &remotes);
         let _ = shared.0.remotes.set(remotes);
         let _ = shared.0.slates.set(slates::load(settings)?);
+        let several = failovers::load(settings);
+        failovers::register(&mut registry, &several);
+        let _ = shared.0.failovers.set(several);
         delivery.hear_viewers(&shared.0);
-        let outputs = outputs_teller(&shared.0);
+        let (outputs, inputs) = (outputs_teller(&shared.0), inputs_teller(&shared.0));
         let watched = shared.0.clone();
         let health = Arc::new(move |name: &StreamName| watched.health.health(name));
         let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry, &delivery)?;
         let is_ready = Arc::new(AtomicBool::new(true));
         let answers = Api::new(Arc::new(registry), is_ready.clone(), health);
-        let answers = answers.with_outputs(outputs);
+        let answers = answers.with_outputs(outputs).with_inputs(inputs);
         let control = start_control(api, answers, library.clone())?;
         let pending_hooks = runner.map(|runner| {
             let pending = runner.pending();
@@ -445,6 +448,15 @@ fn outputs_teller(shared: &Arc<Shared>) -> Teller {
     Arc::new(move |name| {
         let shared = shared.upgrade()?;
         remotes::outputs(shared.remotes.get()?, name)
+    })
+}
+
+/// What the `api` listener tells of a stream's inputs.
+fn inputs_teller(shared: &Arc<Shared>) -> Teller {
+    let shared = Arc::downgrade(shared);
+    Arc::new(move |name| {
+        let shared = shared.upgrade()?;
+        failovers::inputs(shared.failovers.get()?, name)
     })
 }
 

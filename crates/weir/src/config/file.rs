@@ -39,6 +39,9 @@ pub struct InputEntry {
     /// Sites whose pages may play the stream; every site if it is left out.
     #[serde(default)]
     pub allowed_origins: Option<Sites>,
+    /// Other inputs that take its place, and when.
+    #[serde(default)]
+    pub failover: Option<FailoverEntry>,
     /// FLV: what it shows while nobody publishes.
     #[serde(default)]
     pub slate: Option<PathBuf>,
@@ -48,6 +51,54 @@ pub struct InputEntry {
     /// Where it goes besides.
     #[serde(default)]
     pub push: Vec<PushEntry>,
+}
+
+/// `failover`: what a stream is shown from when its own input fails.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailoverEntry {
+    /// Names of other inputs, the preferred first.
+    pub inputs: Vec<InputName>,
+    /// How long nothing may come.
+    #[serde(default)]
+    pub loss: Option<Span>,
+    /// How long times may stand still.
+    #[serde(default)]
+    pub frozen: Option<Span>,
+    /// How long a track may be missing.
+    #[serde(default)]
+    pub missing: Option<Span>,
+    /// Tracks that an input must have.
+    #[serde(default)]
+    pub require: Vec<TrackWord>,
+    /// When a preferred input is shown again.
+    #[serde(default)]
+    pub back: Option<BackWord>,
+    /// How long it has to be healthy before that.
+    #[serde(default)]
+    pub stable: Option<Span>,
+}
+
+/// A kind of track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackWord {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+}
+
+/// When a preferred input is shown again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackWord {
+    /// When the shown one fails.
+    Never,
+    /// When it has been healthy for a time.
+    Stable,
+    /// At its next keyframe.
+    AtOnce,
 }
 
 /// One of `push`: a server that a stream goes to.
@@ -89,6 +140,9 @@ pub struct PullEntry {
     /// How long after the last viewer it is given up.
     #[serde(default)]
     pub idle: Option<Span>,
+    /// Other inputs that take its place, and when.
+    #[serde(default)]
+    pub failover: Option<FailoverEntry>,
     /// FLV: what it shows while nobody publishes.
     #[serde(default)]
     pub slate: Option<PathBuf>,
