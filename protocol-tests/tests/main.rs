@@ -14,6 +14,8 @@ mod codecs;
 mod cues;
 #[path = "main/delivery.rs"]
 mod delivery;
+#[path = "main/failover.rs"]
+mod failover;
 #[path = "main/harness.rs"]
 mod harness;
 #[path = "main/health.rs"]
