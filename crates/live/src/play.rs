@@ -173,6 +173,8 @@ impl Play {
 fn takes(capabilities: Capabilities, setup: &Setup) -> bool {
     let takes = |config: &CodecConfig| match config {
         CodecConfig::H264(_) | CodecConfig::Aac(_) | CodecConfig::Mp3(_) => true,
+        // It has no number and no name there.
+        CodecConfig::Mp2(_) => false,
         other => capabilities.decodes(other.four_cc()),
     };
     [setup.video(), setup.audio()]

@@ -122,14 +122,40 @@ impl AacConfig {
     /// # Errors
     /// [`Error::Adts`] if the bytes are not an ADTS header of one raw data block.
     pub fn from_adts(frame: &[u8]) -> Result<(Self, usize), Error> {
-        let h = frame.get(..ADTS_HEADER_BYTES).ok_or(Error::Adts)?;
+        let header = AdtsHeader::parse(frame)?;
+        if header.frame_bytes != frame.len() {
+            return Err(Error::Adts);
+        }
+        Ok((header.config()?, header.header_bytes))
+    }
+}
+
+/// The header of an ADTS frame of one raw data block (ISO/IEC 13818-7 §6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdtsHeader {
+    /// Its own bytes: 7, or 9 with a CRC.
+    pub header_bytes: usize,
+    /// Bytes of the frame, header included; not less than the header.
+    pub frame_bytes: usize,
+    /// The `AudioSpecificConfig` that says the same.
+    pub record: [u8; 2],
+}
+
+impl AdtsHeader {
+    /// Reads the header at the start of `bytes`, which need not hold the whole frame.
+    ///
+    /// # Errors
+    /// [`Error::Adts`] if there is none, or one of several raw data blocks, whose lengths only
+    /// a decoder finds.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let h = bytes.get(..ADTS_HEADER_BYTES).ok_or(Error::Adts)?;
         if h[0] != 0xff || h[1] & 0xf6 != 0xf0 || h[6] & 3 != 0 {
             return Err(Error::Adts);
         }
-        let frame_len =
+        let frame_bytes =
             usize::from(h[3] & 3) << 11 | usize::from(h[4]) << 3 | usize::from(h[5]) >> 5;
-        let header_len = if h[1] & 1 == 1 { 7 } else { 9 };
-        if frame_len != frame.len() || frame_len < header_len {
+        let header_bytes = if h[1] & 1 == 1 { 7 } else { 9 };
+        if frame_bytes < header_bytes {
             return Err(Error::Adts);
         }
         let object_type = (h[2] >> 6) + 1;
@@ -139,7 +165,19 @@ impl AacConfig {
             object_type << 3 | rate_index >> 1,
             rate_index << 7 | channels << 3,
         ];
-        Ok((Self::parse(Bytes::copy_from_slice(&record))?, header_len))
+        Ok(Self {
+            header_bytes,
+            frame_bytes,
+            record,
+        })
+    }
+
+    /// The configuration that it states.
+    ///
+    /// # Errors
+    /// A reserved rate.
+    pub fn config(&self) -> Result<AacConfig, Error> {
+        AacConfig::parse(Bytes::copy_from_slice(&self.record))
     }
 }
 

@@ -7,12 +7,73 @@ mod enhanced;
 
 pub use enhanced::{Eac3Config, packet_samples};
 
+use enhanced::SyncFrame as EnhancedFrame;
+
 use crate::bits::BitReader;
 use crate::error::Error;
 use bytes::Bytes;
 
 /// Samples of an AC-3 frame.
 pub const FRAME_SAMPLES: u32 = 1536;
+
+/// Bit rates in kbit/s by `frmsizecod` without its last bit (table 4.13).
+const BIT_RATES: [u32; 19] = [
+    32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640,
+];
+
+/// Bytes from which [`SyncFrame::parse`] reads what it says, of either kind.
+pub const SYNC_FRAME_HEAD_BYTES: usize = 6;
+
+/// Where a sync frame ends, and what it adds to its packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncFrame {
+    /// Bytes of the frame.
+    pub bytes: usize,
+    /// It is Enhanced AC-3.
+    pub is_enhanced: bool,
+    /// It belongs to the first program: AC-3, or an independent substream 0.
+    pub is_first_program: bool,
+    /// Samples that it lasts.
+    pub samples: u32,
+}
+
+impl SyncFrame {
+    /// Reads the start of a sync frame of either kind, told apart by `bsid`.
+    ///
+    /// # Errors
+    /// Truncation, no sync word, or a field out of range.
+    pub fn parse(frame: &[u8]) -> Result<Self, Error> {
+        let head = frame.get(..SYNC_FRAME_HEAD_BYTES);
+        let head = head.ok_or(Error::Truncated("AC-3 bsid"))?;
+        if u32::from(u16::from_be_bytes([head[0], head[1]])) != SYNC_WORD {
+            return Err(Error::Sync("AC-3"));
+        }
+        if head[5] >> 3 > 10 {
+            let frame = EnhancedFrame::parse_head(frame)?;
+            return Ok(Self {
+                bytes: frame.bytes,
+                is_enhanced: true,
+                is_first_program: !frame.is_dependent && frame.substream == 0,
+                samples: frame.samples,
+            });
+        }
+        let (fscod, frmsizecod) = (head[4] >> 6, head[4] & 0x3f);
+        let bit_rate = BIT_RATES.get(usize::from(frmsizecod >> 1));
+        let bit_rate = *bit_rate.ok_or(Error::Field("AC-3 frmsizecod"))?;
+        let words = match fscod {
+            0 => bit_rate * 2,
+            1 => bit_rate * 320 / 147 + u32::from(frmsizecod & 1),
+            2 => bit_rate * 3,
+            _ => return Err(Error::Field("AC-3 fscod")),
+        };
+        Ok(Self {
+            bytes: words as usize * 2,
+            is_enhanced: false,
+            is_first_program: true,
+            samples: FRAME_SAMPLES,
+        })
+    }
+}
 
 const SYNC_WORD: u32 = 0x0b77;
 
@@ -111,6 +172,27 @@ mod tests {
         for n in 0..7 {
             assert!(Ac3Config::of_frame(&FRAME[..n]).is_err(), "{n}");
         }
+    }
+
+    #[test]
+    fn frames_tell_their_length() {
+        let with = |rate: u8| {
+            let mut frame = FRAME.to_vec();
+            frame[4] = rate;
+            SyncFrame::parse(&frame).map(|f| f.bytes)
+        };
+        // 448 kbit/s: 32 ms at 48 kHz; at 44.1 kHz with and without a padding word; at 32 kHz.
+        assert_eq!(with(0x1e), Ok(1792));
+        assert_eq!((with(0x5e), with(0x5f)), (Ok(1950), Ok(1952)));
+        assert_eq!(with(0x9e), Ok(2688));
+        assert_eq!(with(0xde), Err(Error::Field("AC-3 fscod")));
+        assert_eq!(with(0x26), Err(Error::Field("AC-3 frmsizecod")));
+        // Enhanced: independent substream 0, 768 bytes.
+        let enhanced = SyncFrame::parse(&[0x0b, 0x77, 0x01, 0x7f, 0x3f, 0x86]).unwrap();
+        assert!(enhanced.is_enhanced && enhanced.is_first_program);
+        assert_eq!((enhanced.bytes, enhanced.samples), (768, 1536));
+        let dependent = SyncFrame::parse(&[0x0b, 0x77, 0x40, 0x3f, 0x34, 0x80]).unwrap();
+        assert!(!dependent.is_first_program);
     }
 
     #[test]

@@ -30,11 +30,6 @@ impl<'a> BitReader<'a> {
         }
     }
 
-    /// Bytes that were read from, the last one perhaps in part.
-    pub(crate) fn bytes_read(&self) -> usize {
-        self.byte + usize::from(self.bit > 0)
-    }
-
     pub(crate) fn flag(&mut self, field: &'static str) -> Result<bool, Error> {
         if self.bit == 0 && self.unescape && self.zeros >= 2 && self.data.get(self.byte) == Some(&3)
         {
@@ -54,6 +49,11 @@ impl<'a> BitReader<'a> {
             };
         }
         Ok(set)
+    }
+
+    /// Bytes read so far, one that is read in part included.
+    pub(crate) fn bytes_read(&self) -> usize {
+        self.byte + usize::from(self.bit > 0)
     }
 
     /// Reads `n` bits, at most 32.

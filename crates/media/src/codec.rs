@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::flac::{self, FlacConfig};
 use crate::frame::TrackKind;
 use crate::hevc::{self, HevcConfig};
+use crate::mp2::Mp2Config;
 use crate::mp3::Mp3Config;
 use crate::opus::{self, OpusConfig};
 use crate::picture::{Colour, Hdr, Picture, Sound};
@@ -41,6 +42,8 @@ pub enum CodecConfig {
     Ac3(Ac3Config),
     /// Enhanced AC-3.
     Eac3(Eac3Config),
+    /// MPEG audio layer II.
+    Mp2(Mp2Config),
     /// MPEG audio layer III.
     Mp3(Mp3Config),
 }
@@ -64,7 +67,8 @@ impl CodecConfig {
         }
     }
 
-    /// Name of the sample entry in MP4, which is the `FourCC` of Enhanced RTMP too but for MP3.
+    /// Name of the sample entry in MP4, which is the `FourCC` of Enhanced RTMP too but for MP3,
+    /// and MP2, which has none there.
     #[must_use]
     pub fn four_cc(&self) -> [u8; 4] {
         *match self {
@@ -72,7 +76,7 @@ impl CodecConfig {
             Self::Hevc(_) => b"hvc1",
             Self::Av1(_) => b"av01",
             Self::Vp9(_) => b"vp09",
-            Self::Aac(_) | Self::Mp3(_) => b"mp4a",
+            Self::Aac(_) | Self::Mp2(_) | Self::Mp3(_) => b"mp4a",
             Self::Opus(_) => b"Opus",
             Self::Flac(_) => b"fLaC",
             Self::Ac3(_) => b"ac-3",
@@ -89,6 +93,7 @@ impl CodecConfig {
             Self::Av1(c) => c.codec_string(),
             Self::Vp9(c) => c.codec_string(),
             Self::Aac(c) => c.codec_string(),
+            Self::Mp2(c) => c.codec_string(),
             Self::Mp3(c) => c.codec_string(),
             Self::Opus(_) => "Opus".into(),
             Self::Flac(_) => "fLaC".into(),
@@ -99,7 +104,7 @@ impl CodecConfig {
 
     /// The configuration record as the container carries it: the content of `avcC`, `hvcC`,
     /// `av1C`, `vpcC`, `dOps`, `dfLa` (without version and flags), `dac3` or `dec3`, or an
-    /// `AudioSpecificConfig`. MP3 has none: there it is a frame header.
+    /// `AudioSpecificConfig`. MP2 and MP3 have none: there it is a frame header.
     #[must_use]
     pub fn record(&self) -> &Bytes {
         match self {
@@ -112,6 +117,7 @@ impl CodecConfig {
             Self::Flac(c) => c.record(),
             Self::Ac3(c) => c.record(),
             Self::Eac3(c) => c.record(),
+            Self::Mp2(c) => c.record(),
             Self::Mp3(c) => c.record(),
         }
     }
@@ -157,6 +163,7 @@ impl CodecConfig {
             Self::Flac(c) => (c.sample_rate, c.channels),
             Self::Ac3(c) => (c.sample_rate, c.channels),
             Self::Eac3(c) => (c.sample_rate, c.channels),
+            Self::Mp2(c) => (c.sample_rate, c.channels),
             Self::Mp3(c) => (c.sample_rate, c.channels),
             _ => return None,
         };
@@ -196,6 +203,7 @@ impl CodecConfig {
             Self::Aac(c) => Some(c.frame_samples),
             Self::Flac(c) => c.block_samples,
             Self::Ac3(_) | Self::Eac3(_) => Some(ac3::FRAME_SAMPLES),
+            Self::Mp2(_) => Some(Mp2Config::FRAME_SAMPLES),
             Self::Mp3(c) => Some(c.frame_samples),
             // Nearly everybody sends 20 ms.
             Self::Opus(_) => Some(960),

@@ -19,10 +19,10 @@
 //! | Opus: `OpusHead`, `dOps` | [`opus`] |
 //! | FLAC: `STREAMINFO`, `dfLa` | [`flac`] |
 //! | AC-3 and Enhanced AC-3: sync frames, `dac3`, `dec3` | [`ac3`] |
-//! | MP3: the frame header | [`mp3`] |
+//! | MP2 and MP3: the frame header | [`mpeg_audio`], [`mp2`], [`mp3`] |
+//! | SCTE-35: splice information sections | [`scte35`] |
 //! | the line of a sample table | [`sample`] |
 //! | data with a time: SCTE-35, ID3 | [`datum`] |
-//! | SCTE-35: splice information sections | [`scte35`] |
 //! | names that may be a path segment | [`name`] |
 #![forbid(unsafe_code)]
 
@@ -38,7 +38,9 @@ pub mod flac;
 pub mod frame;
 pub mod hevc;
 pub mod limits;
+pub mod mp2;
 pub mod mp3;
+pub mod mpeg_audio;
 pub mod nal;
 pub mod name;
 pub mod opus;

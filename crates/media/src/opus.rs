@@ -92,6 +92,36 @@ impl OpusConfig {
         }
     }
 
+    /// One to eight channels in the order of Vorbis (RFC 7845 §5.1.1.2), with as many pairs as
+    /// there are, as MPEG transport streams name them by number alone. `None` for other numbers.
+    #[must_use]
+    pub fn of_channels(channels: u8, pre_skip: u16) -> Option<Self> {
+        const LAYOUTS: [(u8, u8, &[u8]); 8] = [
+            (1, 0, &[0]),
+            (1, 1, &[0, 1]),
+            (2, 1, &[0, 2, 1]),
+            (2, 2, &[0, 1, 2, 3]),
+            (3, 2, &[0, 4, 1, 2, 3]),
+            (4, 2, &[0, 4, 1, 2, 3, 5]),
+            (4, 3, &[0, 4, 1, 2, 3, 5, 6]),
+            (5, 3, &[0, 6, 1, 2, 3, 4, 5, 7]),
+        ];
+        let layout = LAYOUTS.get(usize::from(channels).checked_sub(1)?)?;
+        let (streams, coupled, mapping) = *layout;
+        let mut record = BytesMut::with_capacity(21);
+        record.put_slice(&[0, channels]);
+        record.put_u16(pre_skip);
+        record.put_u32(SAMPLE_RATE);
+        record.put_u16(0); // output gain
+        if channels <= 2 {
+            record.put_u8(0);
+        } else {
+            record.put_slice(&[1, streams, coupled]);
+            record.put_slice(mapping);
+        }
+        Self::parse(record.freeze()).ok()
+    }
+
     /// The content of the `dOps` box.
     #[must_use]
     pub fn record(&self) -> &Bytes {
@@ -150,6 +180,9 @@ mod tests {
         assert_eq!(OpusConfig::parse(c.record().clone()).unwrap(), c);
         assert_eq!(&c.identification_header()[..], HEAD);
         assert_eq!(OpusConfig::plain(true).channels, 2);
+        assert_eq!(OpusConfig::of_channels(1, 312).unwrap(), c);
+        assert_eq!(OpusConfig::of_channels(0, 0), None);
+        assert_eq!(OpusConfig::of_channels(9, 0), None);
         assert!(OpusConfig::parse(OpusConfig::plain(true).record().clone()).is_ok());
     }
 
@@ -158,6 +191,7 @@ mod tests {
         let head = b"OpusHead\x01\x06\x38\x01\x80\xbb\0\0\0\0\x01\x04\x02\0\x04\x01\x02\x03\x05";
         let c = OpusConfig::from_identification_header(head).unwrap();
         assert_eq!(c.channels, 6);
+        assert_eq!(OpusConfig::of_channels(6, 312).unwrap(), c);
         assert_eq!(&c.identification_header()[..], head);
         for n in 0..head.len() {
             let cut = OpusConfig::from_identification_header(&head[..n]);

@@ -106,6 +106,8 @@ impl Body {
     ) -> Self {
         let kind = config.kind();
         let four_cc = match config {
+            // No specification names it: no reader takes it for something else.
+            CodecConfig::Mp2(_) => *b".mp2",
             CodecConfig::Mp3(_) => *b".mp3",
             other => other.four_cc(),
         };
@@ -172,14 +174,17 @@ fn mp3_header(mp3: &Mp3Config) -> Option<u8> {
     Some(format << 4 | rate << 2 | 2 | u8::from(mp3.channels > 1))
 }
 
-/// The sequence header of a track; `None` for codecs without one: AC-3, Enhanced AC-3, MP3.
+/// The sequence header of a track; `None` for codecs without one: AC-3, Enhanced AC-3, MP2,
+/// MP3.
 #[must_use]
 pub fn sequence_header(track: TrackId, config: &CodecConfig, timestamp: u32) -> Option<Body> {
     let data = match config {
         CodecConfig::Opus(c) => c.identification_header(),
         // Bare, since ffmpeg 9 cannot read it behind `fLaC`.
         CodecConfig::Flac(c) => c.streaminfo(),
-        CodecConfig::Ac3(_) | CodecConfig::Eac3(_) | CodecConfig::Mp3(_) => return None,
+        CodecConfig::Ac3(_) | CodecConfig::Eac3(_) | CodecConfig::Mp2(_) | CodecConfig::Mp3(_) => {
+            return None;
+        }
         other => other.record().clone(),
     };
     let kind = config.kind();

@@ -20,6 +20,7 @@
 
 mod clock;
 mod crc;
+pub mod demux;
 mod elementary;
 pub mod error;
 pub mod limits;

@@ -15,3 +15,42 @@ pub const AUDIO_PES_TENTHS_MAX: u64 = 1;
 
 /// Most bytes after `PES_packet_length` that it can state (ISO/IEC 13818-1 §2.4.3.7).
 pub const PES_LENGTH_MAX: usize = 0xffff;
+
+/// Most PIDs that a demuxer reads: those of programs' maps, and of one program's tracks.
+pub const PIDS_MAX: usize = 64;
+
+/// Most programs whose maps are waited for.
+pub const PROGRAMS_MAX: usize = 16;
+
+/// Most tracks of a kind.
+pub const TRACKS_MAX: usize = 16;
+
+/// Most elementary streams that are read from a program map: a section of 1,024 bytes lists no
+/// more than 201.
+pub const ELEMENTARY_STREAMS_MAX: usize = 256;
+
+/// Longest section in bytes (ISO/IEC 13818-1 §2.4.4.11): one per PID is held, 256 KiB in all.
+pub const SECTION_BYTES_MAX: usize = 4096;
+
+/// Most bytes of an access unit, whether or not its length is told: a picture of level 6.2 at
+/// 800 Mbit/s and 24 pictures a second has half as much on average. Each video track holds one,
+/// 128 MiB in all at worst; a track of 20 Mbit/s holds the 64 KiB of [`ARENA_BYTES`].
+pub const PES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Most bytes of an audio PES packet: as many as it can state, and a frame that an earlier one
+/// began.
+pub const AUDIO_PES_BYTES_MAX: usize = 128 * 1024;
+
+/// Most bytes of ID3 tags in a PES packet.
+pub const ID3_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the allocations that frames are cut from, unless one frame is larger. A frame that
+/// is kept keeps all of it, so it is no larger than what a second of a slow stream fills.
+pub const ARENA_BYTES: usize = 64 * 1024;
+
+/// Most NAL units of an access unit: as many as [`weir_media::limits`] allows.
+pub const NALS_PER_UNIT_MAX: usize = weir_media::limits::NALS_PER_ACCESS_UNIT_MAX;
+
+/// Most parameter sets of one kind that a configuration is made of: an `avcC` counts 31 SPS.
+/// They are held twice, within the 64 KiB of a record.
+pub const PARAMETER_SETS_MAX: usize = 31;

@@ -17,7 +17,10 @@ pub(crate) const PAYLOAD_BYTES: usize = 184;
 /// Bytes of an adaptation field that holds a PCR: length, flags, PCR.
 pub(crate) const PCR_FIELD_BYTES: usize = 8;
 
+/// Bytes of the header.
+const HEADER_BYTES: usize = 4;
 const UNIT_START: u8 = 0x40;
+const DISCONTINUITY: u8 = 0x80;
 const RANDOM_ACCESS: u8 = 0x40;
 const PCR_FLAG: u8 = 0x10;
 
@@ -141,6 +144,74 @@ fn put_adaptation_field(out: &mut Vec<u8>, len: usize, pcr: Option<Pcr>) {
     out.resize(end, 0xff);
 }
 
+/// What the first four bytes say, as far as it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PacketHeader {
+    pub(crate) pid: u16,
+    pub(crate) transport_error: bool,
+    pub(crate) unit_start: bool,
+    /// `transport_scrambling_control` is not 0.
+    pub(crate) scrambled: bool,
+    pub(crate) continuity_counter: u8,
+    /// `adaptation_field_control`.
+    control: u8,
+}
+
+/// What an adaptation field says, as far as it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Adaptation {
+    pub(crate) is_present: bool,
+    pub(crate) discontinuity: bool,
+    pub(crate) random_access: bool,
+    pub(crate) pcr_base: Option<u64>,
+}
+
+impl PacketHeader {
+    pub(crate) fn of(packet: &[u8; PACKET_BYTES]) -> Self {
+        let [_, high, low, last, ..] = *packet;
+        Self {
+            pid: u16::from_be_bytes([high, low]) & 0x1fff,
+            transport_error: high & 0x80 != 0,
+            unit_start: high & UNIT_START != 0,
+            scrambled: last & 0xc0 != 0,
+            continuity_counter: last & 15,
+            control: last >> 4 & 3,
+        }
+    }
+
+    /// Adaptation field and payload; `None` if they cannot be.
+    pub(crate) fn split(self, packet: &[u8; PACKET_BYTES]) -> Option<(Adaptation, Option<&[u8]>)> {
+        let (_, rest) = packet.split_at(HEADER_BYTES);
+        let has_payload = match self.control {
+            0 => return None,
+            1 => return Some((Adaptation::default(), Some(rest))),
+            control => control == 3,
+        };
+        let (length, rest) = rest.split_first()?;
+        let (field, payload) = rest.split_at_checked(usize::from(*length))?;
+        // With a payload there is at least a byte of it.
+        if has_payload && payload.is_empty() {
+            return None;
+        }
+        let adaptation = match field {
+            [] => Adaptation::default(),
+            [flags, optional @ ..] => Adaptation {
+                is_present: true,
+                discontinuity: flags & DISCONTINUITY != 0,
+                random_access: flags & RANDOM_ACCESS != 0,
+                pcr_base: match optional.first_chunk() {
+                    Some([a, b, c, d, e, _]) if flags & PCR_FLAG != 0 => {
+                        let high = u32::from_be_bytes([*a, *b, *c, *d]);
+                        Some(u64::from(high) << 1 | u64::from(e >> 7))
+                    }
+                    _ => None,
+                },
+            },
+        };
+        Some((adaptation, has_payload.then_some(payload)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,5 +249,56 @@ mod tests {
         assert_eq!(out[..4], [0x47, 0x01, 0x00, 0x2f]);
         assert_eq!(out[4..12], [183, 0x10, 0x80, 0, 0, 0, 0xfe, 0]);
         assert!(out[12..].iter().all(|&b| b == 0xff));
+    }
+
+    fn split(packet: &[u8; PACKET_BYTES]) -> Option<(Adaptation, Option<&[u8]>)> {
+        PacketHeader::of(packet).split(packet)
+    }
+
+    #[test]
+    fn reads_what_is_written() {
+        let mut out = Vec::new();
+        put_pcr_packet(&mut out, 0x123, 5, 1 << 32 | 77);
+        let packet = out.first_chunk().unwrap();
+        let header = PacketHeader::of(packet);
+        assert_eq!((header.pid, header.continuity_counter), (0x123, 4));
+        let (adaptation, payload) = split(packet).unwrap();
+        assert_eq!(adaptation.pcr_base, Some(1 << 32 | 77));
+        assert!(adaptation.is_present && !adaptation.random_access && payload.is_none());
+
+        let (mut out, mut counter) = (Vec::new(), 0);
+        let pcr = Pcr {
+            base: 9,
+            random_access: true,
+        };
+        PesPackets::start(&mut out, 9, &mut counter, 10, Some(pcr)).push(&[7; 10]);
+        let packet = out.first_chunk().unwrap();
+        assert!(PacketHeader::of(packet).unit_start);
+        let (adaptation, payload) = split(packet).unwrap();
+        assert!(adaptation.random_access);
+        assert_eq!(adaptation.pcr_base, Some(9));
+        assert_eq!(payload, Some(&[7; 10][..]));
+    }
+
+    #[test]
+    fn adaptation_lengths_that_lie_are_told() {
+        let mut packet = [0; PACKET_BYTES];
+        let mut with = |control: u8, length: u8| {
+            packet[3] = control << 4;
+            packet[4] = length;
+            split(&packet).map(|(_, payload)| payload.map(<[u8]>::len))
+        };
+        assert_eq!(with(0, 0), None);
+        assert_eq!(with(1, 255), Some(Some(184)));
+        assert_eq!(with(3, 0), Some(Some(183)));
+        assert_eq!(with(3, 182), Some(Some(1)));
+        assert_eq!(with(3, 183), None);
+        assert_eq!(with(2, 183), Some(None));
+        assert_eq!(with(2, 184), None);
+        // Flags of a PCR for which there is no room.
+        packet[3] = 0x30;
+        packet[4] = 5;
+        packet[5] = PCR_FLAG;
+        assert_eq!(split(&packet).unwrap().0.pcr_base, None);
     }
 }

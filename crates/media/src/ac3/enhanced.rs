@@ -126,13 +126,13 @@ fn location_channels(locations: u16) -> u8 {
 }
 
 /// The start of a sync frame.
-struct SyncFrame {
-    is_dependent: bool,
-    substream: u8,
-    bytes: usize,
+pub(super) struct SyncFrame {
+    pub(super) is_dependent: bool,
+    pub(super) substream: u8,
+    pub(super) bytes: usize,
     fscod: u8,
     sample_rate: u32,
-    samples: u32,
+    pub(super) samples: u32,
     acmod: u8,
     lfe: u8,
     bsid: u8,
@@ -143,6 +143,28 @@ struct SyncFrame {
 impl SyncFrame {
     fn parse(frame: &[u8]) -> Result<Self, Error> {
         let mut r = BitReader::new(frame);
+        let mut parsed = Self::parse_from(&mut r)?;
+        if parsed.is_dependent {
+            for _ in 0..if parsed.acmod == 0 { 2 } else { 1 } {
+                r.bits(5, "dialnorm")?;
+                if r.flag("compre")? {
+                    r.bits(8, "compr")?;
+                }
+            }
+            if r.flag("chanmape")? {
+                parsed.locations = locations_of(r.bits(16, "chanmap")?);
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// All but the locations of its channels, for which six bytes are enough.
+    pub(super) fn parse_head(frame: &[u8]) -> Result<Self, Error> {
+        Self::parse_from(&mut BitReader::new(frame))
+    }
+
+    /// Up to `bsid`.
+    fn parse_from(r: &mut BitReader<'_>) -> Result<Self, Error> {
         if r.bits(16, "syncword")? != SYNC_WORD {
             return Err(Error::Sync("E-AC-3"));
         }
@@ -168,18 +190,6 @@ impl SyncFrame {
         if !(11..=16).contains(&bsid) {
             return Err(Error::Field("E-AC-3 bsid"));
         }
-        let mut locations = 0;
-        if is_dependent {
-            for _ in 0..if acmod == 0 { 2 } else { 1 } {
-                r.bits(5, "dialnorm")?;
-                if r.flag("compre")? {
-                    r.bits(8, "compr")?;
-                }
-            }
-            if r.flag("chanmape")? {
-                locations = locations_of(r.bits(16, "chanmap")?);
-            }
-        }
         Ok(Self {
             is_dependent,
             substream,
@@ -190,7 +200,7 @@ impl SyncFrame {
             acmod,
             lfe,
             bsid,
-            locations,
+            locations: 0,
         })
     }
 }

@@ -24,6 +24,8 @@ pub struct Sps {
     pub width: u32,
     /// Height after cropping, in luma samples.
     pub height: u32,
+    /// `frame_mbs_only_flag`: no picture is a field or has interlaced macroblocks.
+    pub frame_mbs_only: bool,
     /// Sample aspect ratio, if the VUI gives one: width, height.
     pub sample_aspect_ratio: Option<(u16, u16)>,
     /// Frames per second as numerator and denominator, if the VUI has timing. A hint only:
@@ -50,7 +52,7 @@ impl Sps {
         skip_pic_order(&mut r)?;
         bounded(r.ue("max_num_ref_frames")?, 16, "max_num_ref_frames")?;
         r.flag("gaps_in_frame_num_value_allowed_flag")?;
-        let (width, height) = picture_size(&mut r, &chroma)?;
+        let (width, height, frame_mbs_only) = picture_size(&mut r, &chroma)?;
         let mut sps = Self {
             profile_idc,
             level_idc,
@@ -59,6 +61,7 @@ impl Sps {
             bit_depth_chroma: chroma.bit_depth_chroma,
             width,
             height,
+            frame_mbs_only,
             sample_aspect_ratio: None,
             frame_rate: None,
             colour: None,
@@ -177,8 +180,9 @@ fn skip_pic_order(r: &mut BitReader<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Width and height after cropping, ITU-T H.264 §7.4.2.1.1 (7-13 to 7-22).
-fn picture_size(r: &mut BitReader<'_>, chroma: &Chroma) -> Result<(u32, u32), Error> {
+/// Width and height after cropping, ITU-T H.264 §7.4.2.1.1 (7-13 to 7-22), and
+/// `frame_mbs_only_flag`.
+fn picture_size(r: &mut BitReader<'_>, chroma: &Chroma) -> Result<(u32, u32, bool), Error> {
     let mbs_wide = bounded(
         r.ue("pic_width_in_mbs")?,
         PICTURE_SIDE_MAX / 16,
@@ -214,7 +218,7 @@ fn picture_size(r: &mut BitReader<'_>, chroma: &Chroma) -> Result<(u32, u32), Er
         side(sub_width, &mut width, "frame_crop_left_right")?;
         side(sub_height * fields, &mut height, "frame_crop_top_bottom")?;
     }
-    Ok((width, height))
+    Ok((width, height, frame_mbs_only))
 }
 
 fn bounded(value: u32, max: u32, field: &'static str) -> Result<u32, Error> {

@@ -42,6 +42,7 @@ pub(crate) fn write(out: &mut BytesMut, config: &CodecConfig) {
         let record = |out: &mut BytesMut| out.put_slice(config.record());
         match config {
             CodecConfig::Aac(_) => esds::write(out, esds::AUDIO_14496_3, config.record()),
+            CodecConfig::Mp2(mp2) => esds::write(out, mp2.object_type_indication(), &[]),
             CodecConfig::Mp3(mp3) => esds::write(out, mp3.object_type_indication(), &[]),
             CodecConfig::Opus(_) => write_box(out, *b"dOps", record),
             CodecConfig::Flac(_) => write_full_box(out, *b"dfLa", 0, 0, record),

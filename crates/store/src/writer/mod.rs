@@ -389,9 +389,10 @@ pub(crate) fn init_records(init: &Init, offset: u64) -> Vec<Record> {
     std::iter::once(Record::Init(head)).chain(pieces).collect()
 }
 
-/// Sample entry type of a configuration; MP3 shares AAC's and has its own here.
+/// Sample entry type of a configuration; MP2 and MP3 share AAC's and have their own here.
 fn codec_tag(config: &CodecConfig) -> [u8; 4] {
     match config {
+        CodecConfig::Mp2(_) => *b".mp2",
         CodecConfig::Mp3(_) => *b".mp3",
         other => other.four_cc(),
     }
