@@ -4,6 +4,7 @@ use crate::error::Error;
 
 /// A cursor over bits. With `unescape`, `emulation_prevention_three_byte`s of an RBSP are
 /// skipped on the way (ITU-T H.264 §7.3.1).
+#[derive(Clone)]
 pub(crate) struct BitReader<'a> {
     data: &'a [u8],
     byte: usize,
@@ -54,6 +55,17 @@ impl<'a> BitReader<'a> {
     /// Bytes read so far, one that is read in part included.
     pub(crate) fn bytes_read(&self) -> usize {
         self.byte + usize::from(self.bit > 0)
+    }
+
+    /// Bits read so far; not of an RBSP, in which some are passed over.
+    pub(crate) fn bits_read(&self) -> usize {
+        self.byte * 8 + usize::from(self.bit)
+    }
+
+    /// Passes `n` bits over; not in an RBSP.
+    pub(crate) fn skip(&mut self, n: usize) {
+        let at = self.bits_read() + n;
+        (self.byte, self.bit) = (at / 8, (at % 8) as u8);
     }
 
     /// Reads `n` bits, at most 32.

@@ -16,6 +16,7 @@
 //! | NAL units | [`nal`] |
 //! | size, colour and light of pictures | [`picture`] |
 //! | AAC: `AudioSpecificConfig`, ADTS | [`aac`] |
+//! | AAC in LATM and LOAS | [`latm`] |
 //! | Opus: `OpusHead`, `dOps` | [`opus`] |
 //! | FLAC: `STREAMINFO`, `dfLa` | [`flac`] |
 //! | AC-3 and Enhanced AC-3: sync frames, `dac3`, `dec3` | [`ac3`] |
@@ -37,6 +38,7 @@ pub mod error;
 pub mod flac;
 pub mod frame;
 pub mod hevc;
+pub mod latm;
 pub mod limits;
 pub mod mp2;
 pub mod mp3;

@@ -370,7 +370,9 @@ fn adapt(
     let is_new_base = adaptation.discontinuity;
     if is_new_base && !slot.in_discontinuity {
         stats.discontinuities += 1;
-        media.push_back(Media::Discontinuity);
+        if clock.last().is_some() {
+            media.push_back(Media::Discontinuity);
+        }
     }
     slot.in_discontinuity = is_new_base && adaptation.pcr_base.is_none();
     if let Some(base) = adaptation.pcr_base {

@@ -16,6 +16,8 @@ pub enum Content {
     Hevc,
     /// AAC in ADTS.
     Adts,
+    /// AAC in LATM.
+    Latm,
     /// MPEG audio of any layer.
     MpegAudio,
     /// AC-3 or Enhanced AC-3.
@@ -41,6 +43,7 @@ impl Content {
             0x1b => Self::H264,
             0x24 => Self::Hevc,
             0x0f => Self::Adts,
+            0x11 => Self::Latm,
             0x03 | 0x04 => Self::MpegAudio,
             0x15 if registration.is_none_or(|r| r != b"KLVA") => Self::Id3,
             // ATSC and Blu-ray agree on AC-3. What both call 0x87 is never anything else.
@@ -58,12 +61,11 @@ impl Content {
                 Some(b"AV01" | b"VVC " | b"BSSD" | b"mlpa") => Self::Unsupported,
                 _ => Self::Other,
             },
-            // MPEG-1 and MPEG-2 video, MPEG-4 visual, LATM, layers and views of H.264 and HEVC,
+            // MPEG-1 and MPEG-2 video, MPEG-4 visual, layers and views of H.264 and HEVC,
             // JPEG 2000, AVS, VVC, VC-1.
             0x01
             | 0x02
             | 0x10
-            | 0x11
             | 0x1f
             | 0x20
             | 0x21
@@ -85,7 +87,9 @@ impl Content {
     pub fn kind(self) -> Option<TrackKind> {
         match self {
             Self::H264 | Self::Hevc => Some(TrackKind::Video),
-            Self::Adts | Self::MpegAudio | Self::Ac3 | Self::Opus => Some(TrackKind::Audio),
+            Self::Adts | Self::Latm | Self::MpegAudio | Self::Ac3 | Self::Opus => {
+                Some(TrackKind::Audio)
+            }
             _ => None,
         }
     }
@@ -101,6 +105,7 @@ impl Content {
     pub(super) fn audio(self, stream: &ElementaryStream) -> Option<audio::Coding> {
         match self {
             Self::Adts => Some(audio::Coding::Adts),
+            Self::Latm => Some(audio::Coding::Latm),
             Self::MpegAudio => Some(audio::Coding::Mpeg),
             Self::Ac3 => Some(audio::Coding::Ac3),
             Self::Opus => Some(audio::Coding::Opus(stream.opus_channels)),

@@ -2,8 +2,10 @@
 
 use super::super::opus;
 use bytes::Bytes;
+use std::collections::VecDeque;
 use weir_media::aac::AdtsHeader;
 use weir_media::ac3::{Ac3Config, Eac3Config, FRAME_SAMPLES, SYNC_FRAME_HEAD_BYTES, SyncFrame};
+use weir_media::latm::{self, LatmReader};
 use weir_media::mp2::Mp2Config;
 use weir_media::mp3::Mp3Config;
 use weir_media::mpeg_audio::{HEADER_BYTES, Header};
@@ -18,6 +20,8 @@ const SYNC_FRAMES_MAX: usize = 48;
 pub(in crate::demux) enum Coding {
     /// AAC in ADTS.
     Adts,
+    /// AAC in LATM.
+    Latm,
     /// MPEG audio, any layer.
     Mpeg,
     /// AC-3 and Enhanced AC-3, told apart by their frames.
@@ -56,6 +60,9 @@ pub(in crate::demux) struct Splitter {
     config: Option<CodecConfig>,
     /// What the header of the last frame says of its configuration: nearly all are the same.
     header: [u8; 4],
+    latm: LatmReader,
+    /// Frames that came together with the last one.
+    queued: VecDeque<Bytes>,
 }
 
 impl Splitter {
@@ -66,6 +73,8 @@ impl Splitter {
             is_proved: false,
             config: None,
             header: [0; 4],
+            latm: LatmReader::default(),
+            queued: VecDeque::new(),
         }
     }
 
@@ -94,7 +103,7 @@ impl Splitter {
         if is(&self.coding) {
             return;
         }
-        let others = [Coding::Adts, Coding::Mpeg, Coding::Ac3];
+        let others = [Coding::Adts, Coding::Latm, Coding::Mpeg, Coding::Ac3];
         if let Some(found) = others.into_iter().find(is) {
             self.coding = found;
         }
@@ -102,6 +111,13 @@ impl Splitter {
 
     /// What stands at the front of `bytes`.
     pub(in crate::demux) fn next(&mut self, bytes: &Bytes) -> Found {
+        if let Some(frame) = self.queued.pop_front() {
+            return Found::Frame {
+                frame,
+                used: 0,
+                is_new: false,
+            };
+        }
         if bytes.is_empty() {
             return Found::Partial;
         }
@@ -109,6 +125,7 @@ impl Splitter {
             Coding::Opus(channels) => self.opus(bytes, channels),
             Coding::Ac3 => self.ac3(bytes),
             coding => match self.length(coding, bytes) {
+                Ok(Some(used)) if coding == Coding::Latm => self.latm(bytes, used),
                 Ok(Some(used)) => self.frame(coding, bytes, used),
                 Ok(None) => Found::Partial,
                 Err(_) => nothing(bytes),
@@ -156,6 +173,21 @@ impl Splitter {
             }
         };
         found_frame(found, used)
+    }
+
+    /// Frames of an `AudioSyncStream`, usually one.
+    fn latm(&mut self, bytes: &Bytes, used: usize) -> Found {
+        let mut frames = match self.latm.read(bytes) {
+            Ok(frames) => frames.into_iter(),
+            Err(error) => return Found::Fault(error),
+        };
+        let Some(frame) = frames.next() else {
+            return Found::Nothing { used };
+        };
+        self.queued.extend(frames);
+        let config = self.latm.config().cloned();
+        let is_new = config.is_some_and(|c| self.set_config(CodecConfig::Aac(c)));
+        found_frame(Ok((frame, is_new)), used)
     }
 
     /// A packet: the frame of the first program and what belongs to it, of 1536 samples.
@@ -265,6 +297,8 @@ impl Coding {
         match self {
             Self::Adts if partial(weir_media::aac::ADTS_HEADER_BYTES) => Ok(None),
             Self::Adts => AdtsHeader::parse(bytes).map(|h| Some(h.frame_bytes)),
+            Self::Latm if partial(latm::HEADER_BYTES) => Ok(None),
+            Self::Latm => latm::frame_bytes(bytes).map(Some),
             Self::Mpeg if partial(HEADER_BYTES) => Ok(None),
             Self::Mpeg => Header::parse(bytes).map(|h| Some(h.frame_bytes)),
             Self::Ac3 if partial(SYNC_FRAME_HEAD_BYTES) => Ok(None),
@@ -276,7 +310,10 @@ impl Coding {
 
 /// Bytes to the next place where a sync word could stand.
 fn nothing(bytes: &[u8]) -> Found {
-    let next = bytes.iter().skip(1).position(|b| matches!(b, 0xff | 0x0b));
+    let next = bytes
+        .iter()
+        .skip(1)
+        .position(|b| matches!(b, 0xff | 0x56 | 0x0b));
     Found::Nothing {
         used: next.map_or(bytes.len(), |i| i + 1),
     }
