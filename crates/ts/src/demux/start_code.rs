@@ -260,10 +260,15 @@ fn start_code(zeros: u8, data: &[u8]) -> Option<usize> {
 fn find(data: &[u8]) -> Option<usize> {
     const BLOCK: usize = 32;
     let mut at = 0;
-    while let Some(block) = data.get(at..at + BLOCK + 1) {
+    while let Some(block) = data
+        .get(at..)
+        .and_then(|d| d.first_chunk::<{ BLOCK + 1 }>())
+    {
         // Two zeros are rare: looking for them needs no branch per byte.
-        let pairs = block.iter().zip(&block[1..]);
-        let any = pairs.fold(0u8, |any, (a, b)| any | u8::from(a | b == 0));
+        let mut any = 0;
+        for i in 0..BLOCK {
+            any |= u8::from(block[i] | block[i + 1] == 0);
+        }
         if any != 0 {
             let window = &data[at..data.len().min(at + BLOCK + 2)];
             if let Some(found) = window.windows(3).position(|w| w == [0, 0, 1]) {
