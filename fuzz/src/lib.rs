@@ -30,8 +30,8 @@ pub mod mp4;
 pub mod nginx;
 pub mod playlist;
 pub mod rtmp;
-pub mod scte35;
 pub mod rtmp_pair;
+pub mod scte35;
 pub mod store;
 
 /// A target: any bytes may be given.

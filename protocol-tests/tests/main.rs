@@ -46,3 +46,5 @@ mod sessions;
 mod slate;
 #[path = "main/support.rs"]
 mod support;
+#[path = "main/udp.rs"]
+mod udp;

@@ -42,6 +42,10 @@ pub struct Counters {
     pub segments: Counter,
     /// Failures of connections to sources, by reason.
     pub pull_failures: Family<RemoteFailure, Counter>,
+    /// Bytes received of transport streams, over UDP and RTP.
+    pub ts_received: Counter,
+    /// Datagrams dropped because another sender has their port.
+    pub ts_foreign: Counter,
     /// Viewers of live frames there are, by protocol.
     pub viewers: Family<Protocol, Gauge>,
     /// Bytes given to viewers of live frames, by protocol.
@@ -146,6 +150,17 @@ impl Counters {
             "output_failures",
             "Failures of connections to outputs",
             self.output_failures.clone(),
+        );
+        r.register_with_unit(
+            "ts_received",
+            "Received of transport streams over UDP and RTP",
+            Unit::Bytes,
+            self.ts_received.clone(),
+        );
+        r.register(
+            "ts_foreign_datagrams",
+            "Datagrams dropped because another sender has their port",
+            self.ts_foreign.clone(),
         );
         self.register_streams(r);
         self.register_viewers(r);
@@ -266,6 +281,8 @@ impl Default for Counters {
             data: at_zero(DatumLabel::ALL),
             segments: Counter::default(),
             pull_failures: at_zero(RemoteFailure::ALL),
+            ts_received: Counter::default(),
+            ts_foreign: Counter::default(),
             viewers: at_zero(Protocol::ALL),
             viewers_sent: at_zero(Protocol::ALL),
             viewer_skips: Counter::default(),

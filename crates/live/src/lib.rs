@@ -45,6 +45,7 @@ mod slate;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod worker;
 
 // What the tests in `tests/` share is of use to those beside the code.
@@ -56,6 +57,6 @@ pub use failover::{Failover, FailoverStatus, Failovers};
 pub use feed::Subscription;
 pub use flv::FlvViewer;
 pub use reasons::{Closed, Happened, PlayRefused, Protocol, Refused, RemoteFailure, ViewerClosed};
-pub use remote::{Output, OutputState, OutputStatus, Remote, Remotes, Source};
+pub use remote::{Listen, Origin, Output, OutputState, OutputStatus, Remote, Remotes, Source};
 pub use slate::Slate;
 pub use worker::{Handoff, Live, Shared};

@@ -150,3 +150,31 @@ pub const SLATE_AFTER: Duration = Duration::from_secs(2);
 
 /// How long clients that were asked to connect again are served on.
 pub const RECONNECT_WAIT: Duration = Duration::from_secs(5);
+
+/// Longest address of a source, in bytes.
+pub const PLACE_BYTES_MAX: usize = 4096;
+
+/// Bytes in a passphrase of SRT, at least and at most.
+pub const SRT_PASSPHRASE_BYTES: std::ops::RangeInclusive<usize> = 10..=79;
+
+/// Longest stream ID of SRT, in bytes.
+pub const SRT_STREAM_ID_BYTES_MAX: usize = 512;
+
+/// Latency of SRT connections where nobody says another.
+pub const SRT_LATENCY_DEFAULT: Duration = Duration::from_millis(120);
+
+/// Shortest latency: a NAK and what it asks for need as long in one building.
+pub const SRT_LATENCY_MIN: Duration = Duration::from_millis(20);
+
+/// Longest latency: packets wait for so long.
+pub const SRT_LATENCY_MAX: Duration = Duration::from_secs(30);
+
+/// How long a transport stream over UDP may be silent before its publisher counts as gone. Senders
+/// send at least every 100 ms, as ISO/IEC 13818-1 wants clock references.
+pub const UDP_SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// How long the sender of a transport stream over UDP keeps its port after its last datagram.
+pub const UDP_SENDER_MAX: Duration = Duration::from_secs(1);
+
+/// UDP receives that are handled before other tasks have their turn: at most 4 MiB, if all are full.
+pub const RECEIVES_PER_TURN: usize = 64;

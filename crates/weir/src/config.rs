@@ -9,7 +9,7 @@ pub use file::{
 };
 pub use value::{
     AccessFormat, Applications, ForwardedField, InputName, InputSecret, Listen, LogFormat,
-    Networks, RemoteUrl, Span,
+    Networks, Place, RemoteUrl, Span,
 };
 
 use clap::Args;

@@ -1,12 +1,12 @@
 //! Other servers, from the settings.
 
-use crate::config::{PushEntry, RemoteUrl, Settings};
+use crate::config::{Place, PullEntry, PushEntry, RemoteUrl, Settings};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_live::limits::OUTPUTS_MAX;
-use weir_live::{Output, Remote, Remotes, Source};
+use weir_live::{Origin, Output, Remote, Remotes, Source};
 use weir_media::StreamName;
 use weir_net::tls::Connector;
 use weir_net::{Dialer, Reach};
@@ -26,14 +26,32 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     if settings.pulls.len() > PULLS_MAX {
         return Err(format!("there are more than {PULLS_MAX} [[pull]]"));
     }
-    let mut names = HashSet::new();
+    let (mut names, mut ports) = (HashSet::new(), HashSet::new());
     for entry in &settings.pulls {
         let (name, within) = (&entry.name.0, format!("[[pull]] {:?}", entry.name.0));
         if !names.insert(name.as_str()) {
             return Err(format!("two [[pull]] have the name {name:?}"));
         }
-        let url = url(&within, &entry.url, entry.key.as_deref())?;
-        reachable(settings, &url).map_err(|e| format!("{within}: {e}"))?;
+        match place(&within, entry)? {
+            Place::Rtmp(url) => {
+                reachable(settings, &url).map_err(|e| format!("{within}: {e}"))?;
+                if entry.program.is_some() {
+                    return Err(format!("{within}: program is for udp://"));
+                }
+            }
+            Place::Listen(listen) => {
+                if entry.tls_ca.is_some() {
+                    return Err(format!("{within}: tls_ca is for rtmps://"));
+                }
+                // Two would share what comes to a group, and only one may have another port.
+                let unicast = !listen.to.address.ip().is_multicast();
+                if unicast && !ports.insert(listen.to.address.port()) {
+                    return Err(format!(
+                        "{within}: another [[pull]] has the port of {listen}"
+                    ));
+                }
+            }
+        }
         let idle = entry.idle.map_or(IDLE_DEFAULT, |idle| idle.0);
         if !(Duration::from_secs(5)..=Duration::from_secs(86_400)).contains(&idle) {
             return Err(format!("{within}: idle is outside 5s to 1d"));
@@ -81,8 +99,22 @@ fn reachable(settings: &Settings, url: &Url) -> Result<(), String> {
     }
 }
 
+/// Where a stream is pulled from.
+fn place(within: &str, entry: &PullEntry) -> Result<Place, String> {
+    let place = entry.url.place(entry.key.as_deref());
+    let mut place = place.map_err(|e| format!("{within}: {e}"))?;
+    if let (Place::Listen(listen), Some(program)) = (&mut place, entry.program) {
+        listen.program = Some(program.get());
+    }
+    Ok(place)
+}
+
+/// Where a stream is pushed to.
 fn url(within: &str, url: &RemoteUrl, key: Option<&str>) -> Result<Url, String> {
-    url.with_key(key).map_err(|e| format!("{within}: {e}"))
+    match url.place(key).map_err(|e| format!("{within}: {e}"))? {
+        Place::Rtmp(url) => Ok(url),
+        Place::Listen(_) => Err(format!("{within}: the address is none to push to")),
+    }
 }
 
 /// Connections to other servers, as the settings have them. It reads files.
@@ -94,12 +126,17 @@ pub fn remotes(settings: &Settings) -> Result<Remotes, String> {
     let mut sources = Vec::new();
     for entry in &settings.pulls {
         let within = format!("[[pull]] {:?}", entry.name.0);
-        let url = url(&within, &entry.url, entry.key.as_deref())?;
-        let tls = trust.of(&url, entry.tls_ca.as_deref())?;
+        let origin = match place(&within, entry)? {
+            Place::Rtmp(url) => {
+                let tls = trust.of(&url, entry.tls_ca.as_deref())?;
+                Origin::Rtmp(Remote { url, tls })
+            }
+            Place::Listen(listen) => Origin::Listen(listen),
+        };
         let idle = entry.idle.map_or(IDLE_DEFAULT, |idle| idle.0);
         sources.push(Source {
             name: entry.name.0.clone(),
-            remote: Remote { url, tls },
+            origin,
             on_demand: entry.on_demand.then_some(idle),
         });
     }

@@ -50,13 +50,15 @@ pub(crate) enum Failure {
     Unwanted,
     /// We cannot take it.
     Ours(String),
+    /// We cannot listen for it.
+    Listen(String),
 }
 
 impl Failure {
     /// By what it is counted.
     pub(crate) const fn reason(&self) -> RemoteFailure {
         match self {
-            Self::Dial(_) => RemoteFailure::Connect,
+            Self::Dial(_) | Self::Listen(_) => RemoteFailure::Connect,
             Self::Socket(_) | Self::Closed => RemoteFailure::Closed,
             Self::Protocol(_) => RemoteFailure::Protocol,
             Self::Refused(_) => RemoteFailure::Refused,
@@ -86,7 +88,7 @@ impl fmt::Display for Failure {
             Self::Ended => f.write_str("the stream is over there"),
             Self::Taken => f.write_str("somebody publishes under this name"),
             Self::Unwanted => f.write_str("nobody watches"),
-            Self::Ours(why) => f.write_str(why),
+            Self::Ours(why) | Self::Listen(why) => f.write_str(why),
         }
     }
 }

@@ -7,17 +7,22 @@
 mod backoff;
 mod demand;
 mod follow;
+mod intake;
 mod link;
+mod listening;
 mod output;
 pub(crate) mod pull;
 pub(crate) mod push;
+mod receive;
 
 pub(crate) use demand::{Demand, Watching};
 pub(crate) use link::Failure;
+pub use listening::Listen;
 pub use output::{Output, OutputState, OutputStatus};
 
 use crate::limits::OUTPUTS_MAX;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use weir_media::StreamName;
@@ -34,13 +39,32 @@ pub struct Remote {
     pub tls: Option<Connector>,
 }
 
+/// Where a stream comes from. [`fmt::Display`] shows nothing that may be secret.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Another server, over RTMP.
+    Rtmp(Remote),
+    /// Whoever sends a transport stream to a port here.
+    Listen(Listen),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rtmp(remote) => remote.url.fmt(f),
+            Self::Listen(listen) => listen.fmt(f),
+        }
+    }
+}
+
 /// A stream that comes from another server.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Its name here.
     pub name: StreamName,
     /// Where it comes from.
-    pub remote: Remote,
+    pub origin: Origin,
     /// `None` if it is pulled always; else how long after the last viewer it is given up.
     pub on_demand: Option<Duration>,
 }

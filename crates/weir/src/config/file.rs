@@ -131,6 +131,9 @@ pub struct PullEntry {
     /// Its name there, if that does not stand at the end of `url`.
     #[serde(default)]
     pub key: Option<String>,
+    /// Which program of a transport stream it is; the first if this is left out.
+    #[serde(default)]
+    pub program: Option<std::num::NonZeroU16>,
     /// PEM: the certificates that are trusted instead of the system's authorities.
     #[serde(default)]
     pub tls_ca: Option<PathBuf>,

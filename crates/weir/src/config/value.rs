@@ -238,29 +238,45 @@ impl<'de> Deserialize<'de> for Sites {
     }
 }
 
-/// The address of a stream on another server: `rtmp://HOST/APP/KEY`, or `rtmps://…`. The key may
-/// stand beside it.
+/// The address of a stream on another server, `rtmp://HOST/APP/KEY` or `rtmps://…`, whose key may
+/// stand beside it; or of a port where a transport stream comes, `udp://`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteUrl(pub String);
+
+/// What an address names.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// A stream on another server, over RTMP.
+    Rtmp(Url),
+    /// A port where a transport stream comes.
+    Listen(weir_live::Listen),
+}
 
 impl RemoteUrl {
     /// With the key that stands beside it, if one does.
     ///
     /// # Errors
     /// What is wrong, without the address: it is secret.
-    pub fn with_key(&self, key: Option<&str>) -> Result<Url, String> {
-        Url::parse(&self.0, key).map_err(|why| format!("the address {why}"))
+    pub fn place(&self, key: Option<&str>) -> Result<Place, String> {
+        let scheme = self.0.split_once("://").map_or("", |(scheme, _)| scheme);
+        let place = match scheme.to_ascii_lowercase().as_str() {
+            "udp" if key.is_some() => Err("has no use for a key"),
+            "udp" => weir_live::Listen::parse(&self.0).map(Place::Listen),
+            _ => Url::parse(&self.0, key).map(Place::Rtmp),
+        };
+        place.map_err(|why| format!("the address {why}"))
     }
 }
 
 impl<'de> Deserialize<'de> for RemoteUrl {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
+        let url = Self(String::deserialize(from)?);
         // Any key will do to see whether the rest is right.
-        let parsed = Url::parse(&text, None).or_else(|_| Url::parse(&text, Some("key")));
-        match parsed {
-            Ok(_) => Ok(Self(text)),
-            Err(why) => Err(serde::de::Error::custom(format!("the address {why}"))),
+        match url.place(None).or_else(|_| url.place(Some("key"))) {
+            Ok(_) => Ok(url),
+            Err(_) => Err(serde::de::Error::custom(
+                url.place(None).err().unwrap_or_default(),
+            )),
         }
     }
 }

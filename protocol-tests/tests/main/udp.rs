@@ -1,0 +1,182 @@
+//! Transport streams over UDP.
+
+use crate::support::{QUICK, assert_decodes};
+use protocol_tests::hls::Format;
+use protocol_tests::process::{Process, run};
+use protocol_tests::server::Weir;
+use protocol_tests::{clips, eventually, http, tools};
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const WAIT: Duration = Duration::from_secs(30);
+
+/// A UDP port that nobody has.
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// A weir that waits for a stream at `url`.
+fn awaiting(url: &str, more: &str, args: &[&str]) -> (Weir, TempDir) {
+    let home = TempDir::new().unwrap();
+    let config = home.path().join("weir.toml");
+    let text = format!("[[pull]]\nname = \"here\"\nurl = {url:?}\n{more}\n");
+    std::fs::write(&config, text).unwrap();
+    let args = [args, &["--config", config.to_str().unwrap()]].concat();
+    (Weir::start(&args), home)
+}
+
+/// A clip to UDP in real time, over and over.
+fn send(mut ffmpeg: Command, clip: &Path, to: &str) -> Process {
+    ffmpeg.args(["-re", "-stream_loop", "-1", "-i"]).arg(clip);
+    Process::spawn(ffmpeg.args(["-c", "copy", "-f", "mpegts", to]))
+}
+
+/// Live here without a break: three more segments that decode, in both formats.
+fn assert_live(weir: &Weir, name: &str) {
+    let dir = TempDir::new().unwrap();
+    for format in [Format::Cmaf, Format::Ts] {
+        let path = weir.live(name, format).main;
+        let now = weir.media(&path).last();
+        let media = weir.reaches(&path, now + 2, WAIT);
+        assert_eq!(media.discontinuities(), 0, "{}", media.text);
+        assert_decodes(&weir.download(&path).write(dir.path(), name));
+    }
+}
+
+fn unicast(ffmpeg: Command) {
+    let port = free_port();
+    let (weir, _home) = awaiting(&format!("udp://127.0.0.1:{port}"), "", &QUICK);
+    let to = format!("udp://127.0.0.1:{port}?pkt_size=1316");
+    let _sender = send(ffmpeg, &clips::LONG.flv(), &to);
+    assert_live(&weir, "here");
+    // It comes out of RTMP and FLV as it came in.
+    for url in [weir.publish_url("here"), weir.url("/here/live.flv")] {
+        let mut player = tools::ffmpeg();
+        player.args(["-i", &url, "-t", "2", "-f", "null", "-"]);
+        assert_eq!(run(&mut player, WAIT), "");
+    }
+    assert_eq!(weir.metric("weir_ts_foreign_datagrams_total"), Some(0.0));
+    let health = http::get(weir.api, "/streams/here/health");
+    assert_eq!(health.status, 200, "{}", health.text());
+    weir.stop();
+}
+
+#[test]
+fn from_ffmpeg_5() {
+    unicast(tools::ffmpeg());
+}
+
+#[test]
+fn from_ffmpeg_9() {
+    unicast(tools::ffmpeg9());
+}
+
+/// The sender goes and comes back within the grace time: one broadcast, one discontinuity.
+#[test]
+fn silence_is_a_publisher_who_left() {
+    let port = free_port();
+    let args = ["--segment", "2s", "--grace", "60s"];
+    let (weir, _home) = awaiting(&format!("udp://127.0.0.1:{port}"), "", &args);
+    let to = format!("udp://127.0.0.1:{port}?pkt_size=1316");
+    let first = send(tools::ffmpeg(), &clips::LONG.flv(), &to);
+    let live = weir.live("here", Format::Cmaf);
+    let now = weir.media(&live.main).last();
+    weir.reaches(&live.main, now + 1, WAIT);
+    drop(first);
+    eventually(WAIT, "the publisher has left", || {
+        let health = http::get(weir.api, "/streams/here/health");
+        health.text().contains("\"publishing\":false").then_some(())
+    });
+    let _second = send(tools::ffmpeg9(), &clips::SMALL.flv(), &to);
+    eventually(WAIT, "it goes on", || {
+        let now = weir.multivariant("here", Format::Cmaf);
+        assert_eq!(now.broadcast(), live.broadcast(), "one broadcast");
+        (weir.media(&now.main).discontinuities() == 1).then_some(())
+    });
+    weir.stop();
+}
+
+/// Two senders at one port: the second one waits until the first is silent.
+#[test]
+fn a_second_sender_does_not_disturb_the_first() {
+    let port = free_port();
+    let (weir, _home) = awaiting(&format!("udp://127.0.0.1:{port}"), "", &QUICK);
+    let to = format!("udp://127.0.0.1:{port}?pkt_size=1316");
+    let _first = send(tools::ffmpeg(), &clips::LONG.flv(), &to);
+    weir.live("here", Format::Cmaf);
+    let _second = send(tools::ffmpeg(), &clips::SMALL.flv(), &to);
+    eventually(WAIT, "the second one is heard", || {
+        let foreign = weir.metric("weir_ts_foreign_datagrams_total")?;
+        (foreign > 100.0).then_some(())
+    });
+    assert_live(&weir, "here");
+    weir.stop();
+}
+
+/// Joined at the loopback interface, for one source.
+#[test]
+fn from_a_multicast_group() {
+    let port = free_port();
+    let url = format!("udp://127.0.0.1@239.255.13.7:{port}?interface=lo");
+    let (weir, _home) = awaiting(&url, "", &QUICK);
+    let to = format!("udp://239.255.13.7:{port}?pkt_size=1316&localaddr=127.0.0.1&ttl=0");
+    let _sender = send(tools::ffmpeg(), &clips::LONG.flv(), &to);
+    assert_live(&weir, "here");
+    weir.stop();
+}
+
+/// Of two programs the one that is asked for.
+#[test]
+fn a_program_is_chosen() {
+    let port = free_port();
+    let url = format!("udp://127.0.0.1:{port}");
+    let (weir, _home) = awaiting(&url, "program = 2", &QUICK);
+    let mut ffmpeg = tools::ffmpeg();
+    for clip in [clips::LONG, clips::SMALL] {
+        ffmpeg
+            .args(["-re", "-stream_loop", "-1", "-i"])
+            .arg(clip.flv());
+    }
+    ffmpeg.args("-map 0 -map 1 -c copy -program program_num=1:st=0:st=1".split(' '));
+    ffmpeg.args("-program program_num=2:st=2:st=3 -f mpegts".split(' '));
+    let _sender = Process::spawn(ffmpeg.arg(format!("{url}?pkt_size=1316")));
+    let live = weir.live("here", Format::Cmaf);
+    assert!(live.text.contains("RESOLUTION=320x240"), "{}", live.text);
+    weir.stop();
+}
+
+/// What is no transport stream, and what only looks like one, is thrown away.
+#[test]
+fn noise_does_no_harm() {
+    let port = free_port();
+    let (mut weir, _home) = awaiting(&format!("udp://127.0.0.1:{port}"), "", &QUICK);
+    let noise = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut seed = 1_u32;
+    for round in 0..2000_usize {
+        let mut datagram: Vec<u8> = (0..round % 2000)
+            .map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> 24) as u8
+            })
+            .collect();
+        for sync in datagram.iter_mut().step_by(188) {
+            *sync = 0x47;
+        }
+        noise.send_to(&datagram, ("127.0.0.1", port)).unwrap();
+    }
+    noise.send_to(&[0x47; 65_507], ("127.0.0.1", port)).unwrap();
+    noise.send_to(&[], ("127.0.0.1", port)).unwrap();
+    weir.assert_healthy();
+    // And the port is free for the next sender after a second.
+    let to = format!("udp://127.0.0.1:{port}?pkt_size=1316");
+    let _sender = send(tools::ffmpeg(), &clips::LONG.flv(), &to);
+    assert_live(&weir, "here");
+    weir.stop();
+}
