@@ -69,6 +69,8 @@ impl Plays {
         counters: &Counters,
     ) {
         self.remove(stream_id);
+        // Nearly all play one.
+        self.all.reserve_exact(1);
         self.all.push(Play {
             admitted,
             subscription,

@@ -135,7 +135,7 @@ pub(crate) async fn serve(
     let _ = stream.set_nodelay(true);
     let stream = match tls {
         None => Stream::from(stream),
-        Some(acceptor) => match secure::accept(&acceptor, stream).await {
+        Some(acceptor) => match Box::pin(secure::accept(&acceptor, stream)).await {
             Ok(stream) => stream,
             Err(why) => {
                 counters.close(Closed::Tls);
@@ -152,7 +152,8 @@ pub(crate) async fn serve(
     let machine = ServerSession::new(ServerConfig::new(random), clock::now().mono);
     let session = Session::new(live, machine, peer, connection, 0, guard);
     debug!(connection, %peer, tls = stream.is_tls(), "RTMP connection");
-    session.run(stream, None).await;
+    // A task of its own, so that what only its beginning needs is not kept to its end.
+    weir_ring::spawn(session.run(stream, None));
 }
 
 /// Continues a session that was moved here.
@@ -178,7 +179,7 @@ pub(crate) async fn take_over(live: Live, session: Travelling) {
     };
     let mut session = Session::new(live, machine, peer, connection, hops, guard);
     session.client = client;
-    session.run(stream, Some(publish)).await;
+    weir_ring::spawn(session.run(stream, Some(publish)));
 }
 
 impl Session {
@@ -189,10 +190,10 @@ impl Session {
         connection: u64,
         hops: u8,
         guard: ConnectionGuard,
-    ) -> Self {
+    ) -> Box<Self> {
         let now = clock::now().mono;
         let leaving = Some(live.leaving());
-        Self {
+        Box::new(Self {
             live,
             leaving,
             asked: None,
@@ -209,11 +210,11 @@ impl Session {
             media: Vec::new(),
             gather: Gather::new(now),
             requests: Budget::new(REQUESTS_BURST, now),
-        }
+        })
     }
 
     /// Runs the connection to its end; `publish` is a request that is authorised already.
-    async fn run(mut self, stream: Stream, publish: Option<Publish>) {
+    async fn run(mut self: Box<Self>, stream: Stream, publish: Option<Publish>) {
         let connections = self.live.shared().counters.connections.clone();
         connections.inc();
         let (connection, peer) = (self.connection, self.peer);
@@ -229,10 +230,11 @@ impl Session {
         connections.dec();
     }
 
+    /// Futures of what is rare are boxed: this one's memory is held for each viewer.
     async fn exchange(&mut self, mut stream: Stream, mut publish: Option<Publish>) -> End {
         loop {
             if let Some(publish) = publish.take() {
-                match self.begin(stream, publish).await {
+                match Box::pin(self.begin(stream, publish)).await {
                     Ok(back) => stream = back,
                     Err(end) => return end,
                 }
@@ -244,7 +246,7 @@ impl Session {
                     continue;
                 }
                 Ok(Drained::Close) => {
-                    stream.linger(LINGER_WAIT, LINGER_BYTES_MAX).await;
+                    Box::pin(stream.linger(LINGER_WAIT, LINGER_BYTES_MAX)).await;
                     return End::Closed;
                 }
                 Err(end) => return end,
@@ -380,7 +382,8 @@ impl Session {
                     if !self.machine.awaits_publish(stream_id) {
                         continue;
                     }
-                    if let Some(publish) = self.authorise(stream_id, &target, kind).await {
+                    let authorised = Box::pin(self.authorise(stream_id, &target, kind)).await;
+                    if let Some(publish) = authorised {
                         return Ok(Drained::Publish(publish));
                     }
                 }
@@ -392,7 +395,7 @@ impl Session {
                     if !self.machine.awaits_play(stream_id) {
                         continue;
                     }
-                    self.play(stream_id, &target).await;
+                    Box::pin(self.play(stream_id, &target)).await;
                 }
                 Output::Event(event) => self.handle(event)?,
                 Output::Close => {
@@ -730,26 +733,13 @@ async fn send_media(
     alarm: &mut Alarm,
 ) -> Result<(), End> {
     let deadline = weir_ring::now() + VIEWER_STALLED_WAIT;
-    let sent = match (stream, &mut media[..]) {
-        (_, []) => return Ok(()),
-        // What comes while a viewer keeps up: one buffer needs no list.
-        (Stream::Plain(stream), [bytes]) => {
-            let bytes = std::mem::take(bytes);
-            media.clear();
-            alarm.guard(deadline, stream.send(bytes)).await
-        }
-        (stream, _) => {
-            let sending = stream.send_vectored(media.drain(..));
-            alarm.guard(deadline, sending).await
-        }
-    };
-    match sent {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(e)) => Err(End::Fault(Closed::Socket, e.to_string())),
-        Err(_) => Err(End::Fault(
+    match stream.send_by(media, deadline, alarm).await {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(End::Fault(
             Closed::Stalled,
             "the player takes nothing".into(),
         )),
+        Err(e) => Err(End::Fault(Closed::Socket, e.to_string())),
     }
 }
 
@@ -757,8 +747,8 @@ async fn send(stream: &mut Stream, answers: &mut Vec<Bytes>) -> Result<(), End> 
     if answers.is_empty() {
         return Ok(());
     }
-    let sent = weir_ring::timeout(SEND_WAIT, stream.send_vectored(std::mem::take(answers))).await;
-    match sent {
+    let sending = stream.send_vectored(std::mem::take(answers));
+    match Box::pin(weir_ring::timeout(SEND_WAIT, sending)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(e)) => Err(End::Fault(Closed::Socket, e.to_string())),
         Err(_) => Err(End::Fault(

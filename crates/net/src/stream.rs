@@ -7,9 +7,9 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::ops::Deref;
 use std::time::{Duration, Instant};
-use weir_ring::RecvBuf;
 use weir_ring::fs::File;
 use weir_ring::net::{self as ring, Readiness, TcpStream};
+use weir_ring::{Alarm, RecvBuf};
 
 /// A connection, plain or under TLS. What is said of a method here holds for both.
 #[derive(Debug)]
@@ -48,6 +48,35 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.send_vectored(bufs).await,
             Self::Tls(stream) => stream.send_vectored(bufs).await,
+        }
+    }
+
+    /// Sends all of `bufs`, in order, by `deadline`, and empties it: for one of many viewers who are
+    /// sent the same small thing for long. What is one buffer and fits the socket leaves at once;
+    /// only for the rest something is allocated, and the ring waits.
+    ///
+    /// # Errors
+    /// `TimedOut` after the deadline, and as [`Stream::send_vectored`].
+    pub async fn send_by(
+        &mut self,
+        bufs: &mut Vec<Bytes>,
+        deadline: Instant,
+        alarm: &mut Alarm,
+    ) -> io::Result<()> {
+        if let (Self::Plain(stream), [bytes]) = (&mut *self, &mut bufs[..]) {
+            let sent = stream.try_send(bytes, false)?;
+            bytes.advance(sent.min(bytes.len()));
+            if bytes.is_empty() {
+                bufs.clear();
+            }
+        }
+        if bufs.is_empty() {
+            return Ok(());
+        }
+        let sending = Box::pin(self.send_vectored(bufs.drain(..)));
+        match Box::pin(alarm.guard(deadline, sending)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 

@@ -38,7 +38,8 @@ impl Gather {
     /// Takes the next run.
     pub fn pop(&mut self) -> Option<Bytes> {
         self.runs.pop_front().or_else(|| {
-            let tail = self.tail.split();
+            // Its memory goes with it: most connections say little, and then nothing for long.
+            let tail = std::mem::take(&mut self.tail);
             (!tail.is_empty()).then(|| tail.freeze())
         })
     }

@@ -149,11 +149,44 @@ pub(crate) async fn serve(
         debug!("live viewer ends: {e}");
     }
     answer.note();
-    answer.stream.close().await;
+    Box::pin(answer.stream.close()).await;
 }
 
 impl Answer {
+    /// Futures of what is rare are boxed: this one's memory is held for each viewer.
     async fn run(&mut self, wanted: LiveWanted) -> io::Result<()> {
+        let Some(mut body) = Box::pin(self.open(&wanted)).await? else {
+            return Ok(());
+        };
+        let server = self.connection.server.clone();
+        let name = StreamName::parse(&wanted.id).ok();
+        drop(wanted);
+        let watching = name.map(|name| Watching::new(server.delivery(), &name));
+        let mut out = Vec::new();
+        loop {
+            match wait(&mut self.stream, body.as_mut()).await {
+                Woken::Media => {
+                    let goes_on = body.read(&mut out);
+                    self.send(&mut out, body.as_mut(), watching.as_ref())
+                        .await?;
+                    if !goes_on {
+                        return Box::pin(self.stream.shutdown(std::net::Shutdown::Write)).await;
+                    }
+                }
+                Woken::Received(received) => match received? {
+                    Some(bytes) if self.has_said(bytes.len()) => {
+                        if !Box::pin(self.hear(&bytes)).await? {
+                            return Ok(());
+                        }
+                    }
+                    _ => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Opens the stream and sends the head of the answer; `None` if that was all.
+    async fn open(&mut self, wanted: &LiveWanted) -> io::Result<Option<Box<dyn LiveBody>>> {
         let server = self.connection.server.clone();
         let Some(source) = server.live() else {
             return self.refuse(LiveRefusal::NotFound).await;
@@ -167,7 +200,7 @@ impl Answer {
         self.websocket = wanted.accept.as_ref().map(|_| Listener::default());
         let opening = source.open(request);
         let opened = weir_ring::select(opening, gone(&mut self.stream)).await;
-        let mut body = match opened {
+        let body = match opened {
             weir_ring::Either::Left(Ok(body)) => body,
             weir_ring::Either::Left(Err(refusal)) => return self.refuse(refusal).await,
             weir_ring::Either::Right(()) => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -176,33 +209,11 @@ impl Answer {
             self.status = Status::SwitchingProtocols;
         }
         // At once: the first frame may be long in coming, after a publisher left.
-        self.stream.send_vectored([self.head(&wanted)]).await?;
-        if wanted.is_head {
-            return Ok(());
+        self.stream.send_vectored([self.head(wanted)]).await?;
+        if server.log().is_none() {
+            self.head = Vec::new();
         }
-        let mut out = Vec::new();
-        let name = StreamName::parse(&wanted.id).ok();
-        let watching = name.map(|name| Watching::new(server.delivery(), &name));
-        loop {
-            match wait(&mut self.stream, body.as_mut()).await {
-                Woken::Media => {
-                    let goes_on = body.read(&mut out);
-                    self.send(&mut out, body.as_mut(), watching.as_ref())
-                        .await?;
-                    if !goes_on {
-                        return self.stream.shutdown(std::net::Shutdown::Write).await;
-                    }
-                }
-                Woken::Received(received) => match received? {
-                    Some(bytes) if self.has_said(bytes.len()) => {
-                        if !self.hear(&bytes).await? {
-                            return Ok(());
-                        }
-                    }
-                    _ => return Ok(()),
-                },
-            }
-        }
+        Ok((!wanted.is_head).then_some(body))
     }
 
     /// Takes what the peer says; false when it closes. Without a `WebSocket` it has no meaning.
@@ -250,26 +261,12 @@ impl Answer {
             bytes += used;
         }
         let deadline = weir_ring::now() + LIVE_STALLED_WAIT;
-        let sent = match (&mut self.stream, &mut out[..]) {
-            (_, []) => return Ok(()),
-            // What comes while a viewer keeps up: one buffer needs no list.
-            (Stream::Plain(stream), [piece]) => {
-                let piece = std::mem::take(piece);
-                out.clear();
-                self.alarm.guard(deadline, stream.send(piece)).await
-            }
-            (stream, _) => {
-                let sending = stream.send_vectored(out.drain(..));
-                self.alarm.guard(deadline, sending).await
-            }
-        };
-        match sent {
-            Ok(sent) => sent?,
-            Err(_) => {
+        if let Err(e) = self.stream.send_by(out, deadline, &mut self.alarm).await {
+            if e.kind() == io::ErrorKind::TimedOut {
                 body.stalled();
                 self.connection.server.counters().stalled.inc();
-                return Err(io::ErrorKind::TimedOut.into());
             }
+            return Err(e);
         }
         self.bytes += bytes as u64;
         self.connection.server.delivery().sent(bytes as u64);
@@ -307,7 +304,7 @@ impl Answer {
         out.freeze()
     }
 
-    async fn refuse(&mut self, refusal: LiveRefusal) -> io::Result<()> {
+    async fn refuse<T>(&mut self, refusal: LiveRefusal) -> io::Result<Option<T>> {
         let response = refusal.response();
         self.status = response.status;
         let server = self.connection.server.clone();
@@ -315,7 +312,8 @@ impl Answer {
         let way = Connection::way(&self.stream, &outgoing);
         self.connection.answered(&outgoing, way, self.began);
         send(&server, &mut self.stream, &outgoing).await?;
-        self.stream.shutdown(std::net::Shutdown::Write).await
+        self.stream.shutdown(std::net::Shutdown::Write).await?;
+        Ok(None)
     }
 
     /// Notes the answer once it is over.

@@ -60,7 +60,7 @@ impl TlsStream {
                 return Ok(Some(bytes));
             }
             if let Some(error) = self.state.failed.take() {
-                return Err(self.end_with_alert(error).await);
+                return Err(Box::pin(self.end_with_alert(error)).await);
             }
             if self.state.session.is_ended() {
                 return Ok(None);

@@ -85,6 +85,11 @@ impl Reader {
         self.reserved
     }
 
+    /// Gives memory back that is not in use.
+    pub fn shrink(&mut self) {
+        self.streams.shrink_to_fit();
+    }
+
     /// Reads up to the end of the next message, or all of `input`; `input` is moved on over
     /// what was read. `None` means that all was read and more is needed.
     ///

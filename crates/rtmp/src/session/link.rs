@@ -62,6 +62,11 @@ impl Link {
         self.reader.chunk_size()
     }
 
+    /// Gives memory back that is not in use.
+    pub(super) fn shrink(&mut self) {
+        self.reader.shrink();
+    }
+
     /// Marks the peer as alive.
     pub(super) fn heard(&mut self, now: Mono) {
         self.last_input = now;

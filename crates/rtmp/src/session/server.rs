@@ -168,7 +168,7 @@ pub enum Refusal {
 /// One client's connection, from its first byte.
 #[derive(Debug)]
 pub struct ServerSession {
-    config: ServerConfig,
+    settings: Settings,
     link: Link,
     timers: Timers,
     phase: Phase,
@@ -184,6 +184,15 @@ pub struct ServerSession {
     playing: Vec<Playing>,
     faults: FaultRate,
     told_chunk_size: bool,
+}
+
+/// What is needed of [`ServerConfig`] after the handshake.
+#[derive(Debug)]
+struct Settings {
+    window_ack_size: u32,
+    chunk_size: u32,
+    first_media_timeout: Duration,
+    idle_timeout: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,10 +249,16 @@ impl ServerSession {
     pub fn new(config: ServerConfig, now: Mono) -> Self {
         let mut timers = Timers::default();
         timers.set(Timer::Handshake, now + config.handshake_timeout);
-        let handshake = Handshake::server(config.random.clone());
+        let settings = Settings {
+            window_ack_size: config.window_ack_size,
+            chunk_size: config.chunk_size,
+            first_media_timeout: config.first_media_timeout,
+            idle_timeout: config.idle_timeout,
+        };
+        let handshake = Handshake::server(config.random);
         Self {
             link: Link::new(handshake, Gather::new(), now),
-            config,
+            settings,
             timers,
             phase: Phase::Open,
             events: VecDeque::new(),
@@ -288,7 +303,7 @@ impl ServerSession {
                 return Ok(());
             }
             self.timers.clear(Timer::Handshake);
-            let t = &self.config;
+            let t = &self.settings;
             self.timers.set(Timer::Command, now + t.first_media_timeout);
             self.timers.set(Timer::Idle, now + t.idle_timeout / 2);
         }
@@ -430,6 +445,11 @@ impl ServerSession {
             p.accepted = true;
             self.timers.clear(Timer::Command);
             self.play_start(stream_id);
+            // There are many players, and they have said most of what they will say.
+            self.link.shrink();
+            self.playing.shrink_to_fit();
+            self.streams.shrink_to_fit();
+            self.events.shrink_to_fit();
         }
     }
 
@@ -460,8 +480,8 @@ impl ServerSession {
 
     fn idle_timeout(&self) -> Duration {
         match self.playing.is_empty() {
-            true => self.config.idle_timeout,
-            false => self.config.idle_timeout.max(limits::PLAY_IDLE_TIMEOUT),
+            true => self.settings.idle_timeout,
+            false => self.settings.idle_timeout.max(limits::PLAY_IDLE_TIMEOUT),
         }
     }
 

@@ -59,7 +59,7 @@ impl ServerSession {
             value.unwrap_or_default().to_owned()
         };
         let (app, tc_url) = (text("app"), text("tcUrl"));
-        let window = self.config.window_ack_size;
+        let window = self.settings.window_ack_size;
         self.link.window_ack_size(window);
         let bandwidth = SetPeerBandwidth {
             window,
@@ -68,7 +68,7 @@ impl ServerSession {
         self.link
             .control(TypeId::SET_PEER_BANDWIDTH, &bandwidth.encode());
         self.link.user_control(UserControl::StreamBegin(0));
-        self.link.set_chunk_size(self.config.chunk_size);
+        self.link.set_chunk_size(self.settings.chunk_size);
         let mut properties = vec![
             ("fmsVer".to_owned(), FMS_VERSION.into()),
             ("capabilities".to_owned(), FMS_CAPABILITIES.into()),
@@ -180,7 +180,7 @@ impl ServerSession {
             demuxer: Demuxer::new(),
         });
         self.timers.clear(Timer::Command);
-        let first_media = now + self.config.first_media_timeout;
+        let first_media = now + self.settings.first_media_timeout;
         self.timers.set(Timer::FirstMedia, first_media);
         self.events.push_back(Event::Publish {
             stream_id,
@@ -247,7 +247,7 @@ impl ServerSession {
         if self.playing.len() < count {
             self.events.push_back(Event::StopPlay { stream_id });
             if self.playing.is_empty() && self.publishing.is_none() {
-                let again = now + self.config.first_media_timeout;
+                let again = now + self.settings.first_media_timeout;
                 self.timers.set(Timer::Command, again);
             }
         }
@@ -265,7 +265,7 @@ impl ServerSession {
         self.publishing = None;
         self.timers.clear(Timer::FirstMedia);
         if self.playing.is_empty() {
-            let again = now + self.config.first_media_timeout;
+            let again = now + self.settings.first_media_timeout;
             self.timers.set(Timer::Command, again);
         }
         let information = status(
