@@ -22,14 +22,14 @@ impl HttpDate {
         let (year, month, day) = civil_from_days(days);
         let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
         // The first day of the epoch was a Thursday.
-        put(&mut text, 0, DAYS[(days + 3) as usize % 7].as_bytes());
-        put(&mut text, 5, &two_digits(day));
-        put(&mut text, 8, MONTHS[(month - 1) as usize % 12].as_bytes());
-        put(&mut text, 12, &two_digits(year / 100));
-        put(&mut text, 14, &two_digits(year % 100));
-        put(&mut text, 17, &two_digits(second / 3600));
-        put(&mut text, 20, &two_digits(second / 60 % 60));
-        put(&mut text, 23, &two_digits(second % 60));
+        text[..3].copy_from_slice(DAYS[(days + 3) as usize % 7].as_bytes());
+        text[5..7].copy_from_slice(&two_digits(day));
+        text[8..11].copy_from_slice(MONTHS[(month - 1) as usize % 12].as_bytes());
+        text[12..14].copy_from_slice(&two_digits(year / 100));
+        text[14..16].copy_from_slice(&two_digits(year % 100));
+        text[17..19].copy_from_slice(&two_digits(second / 3600));
+        text[20..22].copy_from_slice(&two_digits(second / 60 % 60));
+        text[23..25].copy_from_slice(&two_digits(second % 60));
         Self(text)
     }
 
@@ -117,12 +117,6 @@ fn is_weekday(name: &str) -> Option<()> {
 
 fn none_left<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<()> {
     words.next().is_none().then_some(())
-}
-
-fn put(text: &mut [u8; 29], at: usize, part: &[u8]) {
-    for (to, from) in text.iter_mut().skip(at).zip(part) {
-        *to = *from;
-    }
 }
 
 pub(crate) const fn two_digits(n: u64) -> [u8; 2] {

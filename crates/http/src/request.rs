@@ -220,7 +220,7 @@ fn read<'b>(raw: &httparse::Request<'_, 'b>, head: &'b [u8]) -> Result<Request<'
     };
     let method = Method::new(method);
     let target = target::Form::parse(method, target)?;
-    let block = field_lines(head).ok_or(Error::LineEnd)?;
+    let block = block(raw, head).ok_or(Error::LineEnd)?;
 
     let mut fields = Fields::default();
     for header in raw.headers.iter() {
@@ -254,6 +254,19 @@ fn read<'b>(raw: &httparse::Request<'_, 'b>, head: &'b [u8]) -> Result<Request<'
         if_unmodified_since: fields.if_unmodified_since,
         headers: Headers::new(block),
     })
+}
+
+/// The field lines of `head`, which begin where httparse found the first name.
+fn block<'b>(raw: &httparse::Request<'_, 'b>, head: &'b [u8]) -> Option<&'b [u8]> {
+    let Some(first) = raw.headers.first() else {
+        return field_lines(head);
+    };
+    let start = first
+        .name
+        .as_ptr()
+        .addr()
+        .checked_sub(head.as_ptr().addr())?;
+    head.get(start..)
 }
 
 /// The fields that a request's meaning depends on, collected in one walk.

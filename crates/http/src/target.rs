@@ -6,7 +6,6 @@
 use crate::error::Error;
 use crate::request::Method;
 use std::borrow::Cow;
-use std::str::Split;
 
 /// A decoded, safe path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +21,9 @@ impl<'a> Path<'a> {
     pub fn parse(raw: &'a str) -> Result<Self, Error> {
         if !raw.starts_with('/') {
             return Err(Error::Path("does not begin with /"));
+        }
+        if is_plain(raw.as_bytes()) {
+            return Ok(Self(Cow::Borrowed(raw)));
         }
         let path = decode(raw)?;
         let slashes = |text: &str| text.bytes().filter(|&b| b == b'/').count();
@@ -52,10 +54,29 @@ impl<'a> Path<'a> {
 
     /// The segments after the first `/`. For `/` this is one empty segment, and a path that
     /// ends in `/` has an empty last one.
-    #[must_use]
-    pub fn segments(&self) -> Split<'_, char> {
-        self.0.strip_prefix('/').unwrap_or(&self.0).split('/')
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        let mut rest = Some(self.0.strip_prefix('/').unwrap_or(&self.0));
+        // Segments are too short for what searches long texts.
+        std::iter::from_fn(move || {
+            let text = rest?;
+            let end = text.bytes().position(|b| b == b'/').unwrap_or(text.len());
+            rest = text.get(end + 1..);
+            text.get(..end)
+        })
     }
+}
+
+/// Whether nothing in a path needs a closer look, as in nearly all: no encoding, no character that
+/// may be wrong, no segment that is empty or begins with a dot. The loops have no exit, so that
+/// they compile to vector code.
+fn is_plain(path: &[u8]) -> bool {
+    let rest = path.get(1..).unwrap_or_default();
+    let odd = path.iter().fold(0, |odd, &b| {
+        odd | u8::from(b < b' ') | u8::from(b == 0x7f) | u8::from(b == b'\\') | u8::from(b == b'%')
+    });
+    path.iter().zip(rest).fold(odd, |odd, (&a, &b)| {
+        odd | (u8::from(a == b'/') & (u8::from(b == b'/') | u8::from(b == b'.')))
+    }) == 0
 }
 
 /// The query of a target: `name=value` pairs joined by `&`.
@@ -128,7 +149,9 @@ pub(crate) struct Form<'b> {
 
 impl<'b> Form<'b> {
     pub(crate) fn parse(method: Method<'_>, target: &'b str) -> Result<Self, Error> {
-        if !target.is_ascii() || target.bytes().any(|b| b == b'#') {
+        // No exit from the loop, so that it compiles to vector code.
+        let odd = |odd, b: u8| odd | (b & 0x80) | u8::from(b == b'#');
+        if target.bytes().fold(0, odd) != 0 {
             return Err(Error::Target("has a character that must be encoded"));
         }
         if target == "*" {

@@ -181,7 +181,7 @@ fn take(r: &mut BitReader<'_>, element: &[u8], bits: usize) -> Result<Bytes, Err
         ];
         *byte = (u16::from_be_bytes(pair) << shift >> 8) as u8;
     }
-    if bits % 8 > 0
+    if !bits.is_multiple_of(8)
         && let Some(last) = out.last_mut()
     {
         *last &= 0xff << (8 - bits % 8);

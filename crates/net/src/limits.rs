@@ -76,7 +76,7 @@ pub const SEND_STEP_BYTES: usize = 64 * 1024;
 
 /// Plaintext of a file that one connection seals and sends before other tasks get their turn, if
 /// its socket takes so much: about 200 us.
-pub const SEND_PER_TURN: usize = 512 * 1024;
+pub const SEND_PER_TURN: u64 = 512 * 1024;
 
 /// Plaintext that [`crate::Stream::send_more`] holds back to join with what follows.
 pub const HELD_BYTES_MAX: usize = RECORD_BYTES_MAX;

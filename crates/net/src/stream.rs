@@ -122,6 +122,35 @@ impl Stream {
         }
     }
 
+    /// Sends all of `bufs` and parks the stream meanwhile and after, without a task, as
+    /// [`TcpStream::send_and_park`].
+    pub fn send_and_park(
+        self,
+        bufs: impl IntoIterator<Item = Bytes>,
+        deadline: Option<Instant>,
+        wake: impl FnOnce(Self, Readiness) + 'static,
+    ) {
+        match self {
+            Self::Plain(stream) => {
+                stream.send_and_park(bufs, deadline, move |stream, readiness| {
+                    wake(Self::Plain(stream), readiness);
+                })
+            }
+            Self::Tls(stream) => stream.send_and_park(bufs, deadline, move |stream, readiness| {
+                wake(Self::Tls(stream), readiness);
+            }),
+        }
+    }
+
+    /// True when a send failed or was given up: nothing can be sent any more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_broken(),
+            Self::Tls(stream) => stream.is_broken(),
+        }
+    }
+
     /// Ends one or both directions; see [`TlsStream::shutdown`].
     ///
     /// # Errors

@@ -15,6 +15,13 @@ pub const CQ_ENTRIES: u32 = 8192;
 /// 4 MiB where all messages are small.
 pub const RECV_BUFFERS: u16 = 1024;
 
+/// Receive buffers that the kernel is always offered, if there are so many. It takes them in turn:
+/// of 1,024 each is out of the cache when its turn comes, of these not.
+pub(crate) const RECV_BUFFERS_OFFERED_MIN: u16 = 128;
+
+/// What is offered beyond that shrinks by this part in each turn without need.
+pub(crate) const RECV_OFFER_DECAY: u16 = 64;
+
 /// The kernel's limit on the entries of a provided-buffer ring.
 pub const RECV_BUFFERS_MAX: u16 = 32768;
 
@@ -34,6 +41,10 @@ pub(crate) const RECV_BUFFER_COLOUR: usize = 5 * 64;
 /// leaves the shared buffers for the heap once half of them are taken: at worst 48 x 16 KiB per
 /// connection.
 pub const RECV_QUEUE_MAX: u16 = 16;
+
+/// The same for a connection that sends, and nobody reads from meanwhile: what it has is enough to
+/// go on with.
+pub const RECV_QUEUE_SENDING_MAX: u16 = 2;
 
 /// Receive buffers for UDP of a runtime, by default. With [`UDP_BUFFER_LEN`] 17 MiB of address
 /// space, of which only pages that were received into count. At 1 Gbit/s of datagrams that the

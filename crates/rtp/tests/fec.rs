@@ -126,7 +126,7 @@ fn every_pattern_within_the_code_is_repaired() {
         let shapes = [(1, 4), (4, 4), (5, 20), (20, 5), (10, 10), (8, 5), (4, 6)];
         let (l, d) = shapes[seed % shapes.len()];
         let (rows, stair) = (r.below(3) > 0 && l >= 4, r.below(2) == 0);
-        let first = [0, 65_500, 1000][r.below(3) as usize];
+        let first: u16 = [0, 65_500, 1000][r.below(3) as usize];
         let all: Vec<_> = (0..4 * l * d)
             .map(|_| media(&mut r, 0).to_vec())
             .enumerate()

@@ -31,7 +31,7 @@ pub(crate) fn accept(
     let options = server.options();
     let proxied = options.proxy_protocol && options.trusted.iter().any(|n| n.contains(address));
     if !proxied && tls.is_none() {
-        return Connection::new(server, address, guard).park(stream.into());
+        return Box::new(Connection::new(server, address, guard)).park(stream.into());
     }
     let tls = tls.cloned();
     weir_ring::spawn(async move {
@@ -64,7 +64,7 @@ pub(crate) fn accept(
         if stream.alpn() == Some(h2::ALPN) {
             return h2::serve(connection, stream).await;
         }
-        connection.park(stream);
+        Box::new(connection).park(stream);
     });
 }
 

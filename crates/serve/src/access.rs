@@ -1,16 +1,17 @@
 //! The access log: lines are written by the worker that served, and reach the disk by a thread.
 
 use crate::counters::Counters;
-use crate::limits::{LOG_BATCH_BYTES, LOG_BATCHES_QUEUED_MAX, LOG_TICK};
+use crate::limits::{LOG_BATCH_BYTES, LOG_BATCHES_QUEUED_MAX, LOG_FINISH_WAIT, LOG_TICK};
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tracing::warn;
 use weir_http::log::{Entry, Line};
 use weir_http::{Parsed, Status, Version, request};
@@ -29,8 +30,18 @@ pub enum LogFormat {
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     format: LogFormat,
-    lines: SyncSender<Batch>,
+    work: SyncSender<Work>,
     reopen: Arc<AtomicBool>,
+    /// Until somebody waits for its end.
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// What the thread is given.
+#[derive(Debug)]
+enum Work {
+    Lines(Batch),
+    /// Nothing comes after it.
+    End,
 }
 
 /// Lines, and how many they are.
@@ -48,22 +59,47 @@ impl AccessLog {
     pub fn open(path: &Path, format: LogFormat) -> io::Result<Self> {
         let path = (path != Path::new("-")).then(|| path.to_owned());
         let file = path.as_deref().map(append).transpose()?;
-        let (lines, batches) = sync_channel(LOG_BATCHES_QUEUED_MAX);
+        let (work, given) = sync_channel(LOG_BATCHES_QUEUED_MAX);
         let reopen = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&reopen);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_all(path, file, &batches, &asked))?;
+            .spawn(move || write_all(path, file, &given, &asked))?;
         Ok(Self {
             format,
-            lines,
+            work,
             reopen,
+            thread: Arc::new(Mutex::new(Some(thread))),
         })
     }
 
     /// Opens the file anew before the next write: after it was renamed, for rotation.
     pub fn reopen(&self) {
         self.reopen.store(true, Ordering::Release);
+    }
+
+    /// Waits until all lines that were handed over are written, and ends the thread. For the end of
+    /// the program: later lines are dropped. False if that took longer than [`LOG_FINISH_WAIT`].
+    #[must_use]
+    pub fn finish(&self) -> bool {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(thread) = thread.take() else {
+            return true;
+        };
+        let deadline = Instant::now() + LOG_FINISH_WAIT;
+        let mut end = Some(Work::End);
+        while !thread.is_finished() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            if let Some(work) = end.take()
+                && let Err(TrySendError::Full(work)) = self.work.try_send(work)
+            {
+                end = Some(work);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        thread.join().is_ok()
     }
 }
 
@@ -74,10 +110,10 @@ fn append(path: &Path) -> io::Result<File> {
 fn write_all(
     path: Option<PathBuf>,
     mut file: Option<File>,
-    batches: &Receiver<Batch>,
+    given: &Receiver<Work>,
     reopen: &AtomicBool,
 ) {
-    while let Ok(batch) = batches.recv() {
+    while let Ok(Work::Lines(batch)) = given.recv() {
         if let Some(path) = &path
             && reopen.swap(false, Ordering::AcqRel)
         {
@@ -166,10 +202,10 @@ impl WorkerLog {
     pub(crate) fn flush(&self) {
         let batch = self.pending.replace(Batch::new());
         if batch.lines > 0
-            && let Err(e) = self.log.lines.try_send(batch)
+            && let Err(e) = self.log.work.try_send(Work::Lines(batch))
+            && let TrySendError::Full(Work::Lines(batch))
+            | TrySendError::Disconnected(Work::Lines(batch)) = e
         {
-            let (std::sync::mpsc::TrySendError::Full(batch)
-            | std::sync::mpsc::TrySendError::Disconnected(batch)) = e;
             self.counters.log_dropped.inc_by(batch.lines);
         }
     }
@@ -189,5 +225,37 @@ impl Batch {
             text: String::new(),
             lines: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_lines_are_written_when_the_thread_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("access.log");
+        let log = AccessLog::open(&path, LogFormat::Combined).unwrap();
+        let counters = Counters::new(1);
+        let worker = WorkerLog::new(log.clone(), counters.clone());
+        let head = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+        let note = || {
+            let client = [192, 0, 2, 1].into();
+            let summary = (Status::Ok, 5);
+            worker.note(head, "HTTP/1.1", client, false, summary, Instant::now());
+        };
+        for _ in 0..1000 {
+            note();
+        }
+        worker.flush();
+        assert!(log.finish());
+        let text = std::fs::read_to_string(&path).unwrap();
+        let dropped = counters.log_dropped.get();
+        assert_eq!(text.lines().count() as u64 + dropped, 1000);
+        note();
+        worker.flush();
+        assert_eq!(counters.log_dropped.get(), dropped + 1, "nobody takes it");
+        assert!(log.finish(), "once more is no fault");
     }
 }

@@ -1,12 +1,12 @@
 //! A bounded map from which the entry that was used longest ago goes first.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// Values by key, bounded in number and in bytes. A worker's own: no lock.
 #[derive(Debug)]
 pub(crate) struct Cache<K, V> {
-    entries: HashMap<K, Entry<V>>,
+    entries: HashMap<K, Entry<V>, BuildHasherDefault<Mix>>,
     bytes: usize,
     bytes_max: usize,
     count_max: usize,
@@ -20,10 +20,38 @@ struct Entry<V> {
     used: u64,
 }
 
+/// A hash of a few instructions. Who makes keys collide gains nothing: a look-up goes over the few
+/// entries there are at most.
+#[derive(Debug, Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let mixed = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
 impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     pub(crate) fn new(count_max: usize, bytes_max: usize) -> Self {
         Self {
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             bytes: 0,
             bytes_max,
             count_max,

@@ -62,8 +62,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Parks a connection that has no request.
-    pub(crate) fn park(self, stream: Stream) {
+    /// Parks a connection that has no request. It is boxed, since it moves with each.
+    pub(crate) fn park(self: Box<Self>, stream: Stream) {
         stream.when_readable(Some(idle_deadline()), move |stream, readiness| {
             quick::readable(self, stream, readiness);
         });
@@ -104,7 +104,7 @@ pub(crate) fn idle_deadline() -> Instant {
 }
 
 /// Serves requests until the connection is idle or over.
-pub(crate) async fn run(mut connection: Connection, mut stream: Stream, mut input: Input) {
+pub(crate) async fn run(mut connection: Box<Connection>, mut stream: Stream, mut input: Input) {
     let busy = connection.server.busy();
     loop {
         match serve_one(&mut connection, &mut stream, &mut input).await {
@@ -117,7 +117,7 @@ pub(crate) async fn run(mut connection: Connection, mut stream: Stream, mut inpu
             Ok(After::Live(head, wanted, client)) => {
                 // A task of its own: this one's is larger, and a viewer stays long.
                 drop(busy);
-                weir_ring::spawn(live::serve(connection, stream, head, wanted, client));
+                weir_ring::spawn(live::serve(*connection, stream, head, wanted, client));
                 return;
             }
             Err(e) => {

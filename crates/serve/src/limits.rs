@@ -19,13 +19,16 @@ pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
 /// (docs/performance.md). At 64 KB, two packets, corking costs more than it saves.
 pub const CORK_BYTES_MIN: u64 = 128 << 10;
 
-/// Largest piece of an answer that is sent under one deadline: a memory gather, a sendfile call,
-/// or the range that is looked for in the page cache. Memory pieces are references, so this
-/// costs nothing.
+/// Largest piece of an answer's file that is sent by one call, and looked for in the page cache at
+/// once.
 pub const SEND_PIECE_BYTES: u64 = 2 << 20;
 
-/// How long a peer may take nothing, or one piece of memory. A socket tells of room once a third
-/// of its buffer is free, some 800 KiB on a fast path: at 10 s for each 64 KiB, 125 s.
+/// Memory that is sent under one deadline, as references. Nobody sees how far the kernel is with it.
+pub const SEND_BATCH_BYTES: usize = 256 << 10;
+
+/// How long a peer may take nothing, one batch of memory, or under TLS one step of 64 KiB. A socket
+/// tells of room once a third of its buffer is free, some 800 KiB on a fast path: at 10 s for each
+/// 64 KiB, 125 s.
 pub const SEND_PIECE_WAIT: Duration = Duration::from_secs(125);
 
 /// Longest time that a first request waits for content to come: below the 10 s after which
@@ -35,9 +38,20 @@ pub const HOLD_WAIT: Duration = Duration::from_secs(9);
 /// Shortest playlist that is compressed: below it the fields about it cost what it saves.
 pub const COMPRESS_BYTES_MIN: usize = 512;
 
-/// Longest playlist that is compressed. The work is done on the worker, once per version: 10 ms
-/// at this length.
-pub const COMPRESS_BYTES_MAX: usize = 512 * 1024;
+/// Longest playlist that is compressed while its request waits, on the worker, once per version: 10
+/// ms at this length. A longer one is by a task.
+pub const COMPRESS_AT_ONCE_BYTES_MAX: usize = 512 * 1024;
+
+/// Longest playlist that is compressed at all: a week's has 10 MiB. Half of what a worker keeps of
+/// rendered playlists.
+pub const COMPRESS_BYTES_MAX: usize = PLAYLIST_BYTES_MAX / 2;
+
+/// Bytes of a long playlist that are compressed before the worker does something else: 2 ms.
+pub const COMPRESS_STEP_BYTES: usize = 64 * 1024;
+
+/// Long playlists that one worker compresses at once. Each has an encoder, below 4 MiB, and what it
+/// made so far.
+pub const COMPRESS_TASKS_MAX: usize = 2;
 
 /// Largest range of a log that is sent from memory. Up to here one gather send is cheaper than
 /// the head and sendfile: at 1 KB by half, at 16 KB by a tenth.
@@ -79,6 +93,9 @@ pub const LOG_TICK: Duration = Duration::from_secs(1);
 /// Batches that wait for the disk: 2 MiB for all workers together. What comes when they are full
 /// is dropped and counted: a log must not stop delivery.
 pub const LOG_BATCHES_QUEUED_MAX: usize = 64;
+
+/// How long the end of the program waits for the last of them to be written.
+pub const LOG_FINISH_WAIT: Duration = Duration::from_secs(2);
 
 /// Addresses whose request rate one worker remembers, below 100 bytes each.
 pub const RATE_ADDRESSES_MAX: usize = 65_536;
@@ -177,6 +194,10 @@ pub const H2_CHUNK_BYTES: usize =
 
 /// Payload of an HTTP/2 frame, as far as the peer has not allowed more (RFC 9113 section 4.2).
 pub const H2_FRAME_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest `PRIORITY_UPDATE` that is looked into (RFC 9218 section 7.1). Browsers send below 20
+/// bytes. One per stream is kept, and as many for streams to come: 24 bytes each.
+pub const H2_UPDATE_BYTES_MAX: usize = 256;
 
 /// The head of an HTTP/2 frame (RFC 9113 section 4.1).
 pub const H2_FRAME_HEAD_BYTES: usize = 9;

@@ -6,7 +6,7 @@
 
 use crate::connection::{self, Connection, idle_deadline, may_keep};
 use crate::input::Input;
-use crate::limits::{QUICK_BYTES_MAX, SEND_PIECE_BYTES, SMALL_BYTES_MAX};
+use crate::limits::{INLINE_BYTES_MAX, QUICK_BYTES_MAX, SEND_PIECE_BYTES, SMALL_BYTES_MAX};
 use crate::resolve::{Hints, Resolved};
 use crate::response::{Outgoing, Piece};
 use crate::send::send;
@@ -15,44 +15,44 @@ use std::time::Instant;
 use tracing::debug;
 use weir_http::{BodyLength, Parsed, request};
 use weir_net::Stream;
-use weir_net::stream::Received;
 use weir_ring::limits::IOV_MAX;
 use weir_ring::net::{Readiness, TcpStream};
 
 /// A parked connection has news.
-pub(crate) fn readable(connection: Connection, stream: Stream, readiness: Readiness) {
+pub(crate) fn readable(mut connection: Box<Connection>, mut stream: Stream, readiness: Readiness) {
     if readiness != Readiness::Data {
         return;
     }
-    match stream {
-        Stream::Plain(stream) => plain(connection, stream),
-        stream => drop(weir_ring::spawn(connection::run(
-            connection,
-            stream,
-            Input::default(),
-        ))),
-    }
-}
-
-fn plain(mut connection: Connection, mut stream: TcpStream) {
     let Some(received) = stream.try_recv() else {
-        return connection.park(stream.into());
+        // Part of a record, whose rest is waited for; in the clear there is nothing.
+        return match stream.is_tls() {
+            true => drop(weir_ring::spawn(connection::run(
+                connection,
+                stream,
+                Input::default(),
+            ))),
+            false => connection.park(stream),
+        };
     };
-    match answer(&mut connection, &received) {
+    match answer(&mut connection, &received, stream.is_tls()) {
         Some((outgoing, began)) => {
             // The buffer goes back before anything is sent.
             drop(received);
             leave(connection, stream, outgoing, began);
         }
         None => {
-            let input = Input::from(Received::Ring(received));
-            weir_ring::spawn(connection::run(connection, stream.into(), input));
+            let input = Input::from(received);
+            weir_ring::spawn(connection::run(connection, stream, input));
         }
     }
 }
 
 /// The answer to a request that is all of `received`, if it is a simple one.
-fn answer(connection: &mut Connection, received: &[u8]) -> Option<(Outgoing, Instant)> {
+fn answer(
+    connection: &mut Connection,
+    received: &[u8],
+    is_tls: bool,
+) -> Option<(Outgoing, Instant)> {
     let Ok(Parsed::Head { head: request, len }) = request::parse(received) else {
         return None;
     };
@@ -66,7 +66,7 @@ fn answer(connection: &mut Connection, received: &[u8]) -> Option<(Outgoing, Ins
     }
     let began = weir_ring::now();
     let client = server.client(&request, connection.peer);
-    let response = match server.limited(client) {
+    let mut response = match server.limited(client) {
         Some(refusal) => refusal,
         None => match server.resolve(&request, client, Hints::default()) {
             Resolved::Answer(response) => response,
@@ -76,27 +76,38 @@ fn answer(connection: &mut Connection, received: &[u8]) -> Option<(Outgoing, Ins
             }
         },
     };
+    // Before the head is written, so that the body is written behind it.
+    if let [Piece::File { file, offset, len }] = &response.body[..]
+        && *len <= INLINE_BYTES_MAX as u64
+        && let Some(bytes) = server.small(file, *offset, *len)
+    {
+        response.body = vec![Piece::Memory(bytes)];
+    }
     let outgoing = server.finish(response, Some(&request), true);
     if let Some(log) = server.log() {
         let summary = outgoing.summary();
-        log.note(received, "HTTP/1.1", client, false, summary, began);
+        log.note(received, "HTTP/1.1", client, is_tls, summary, began);
     }
     Some((outgoing, began))
 }
 
 /// Hands an answer to the kernel, as much as it takes, and the rest to a task.
-fn leave(mut connection: Connection, stream: TcpStream, mut outgoing: Outgoing, began: Instant) {
+fn leave(mut connection: Box<Connection>, stream: Stream, mut outgoing: Outgoing, began: Instant) {
     if let [Piece::File { file, offset, len }] = &outgoing.body[..]
         && *len <= SMALL_BYTES_MAX
         && let Some(bytes) = connection.server.small(file, *offset, *len)
     {
         outgoing.body = vec![Piece::Memory(bytes)];
     }
-    connection.answered(&outgoing, outgoing.way(), began);
+    connection.answered(&outgoing, Connection::way(&stream, &outgoing), began);
     let in_memory = |piece: &Piece| matches!(piece, Piece::Memory(_));
-    if matches!(outgoing.body[..], [Piece::File { .. }]) {
-        leave_file(connection, stream, outgoing);
-    } else if outgoing.body_len() <= QUICK_BYTES_MAX
+    let stream = match (stream, &outgoing.body[..]) {
+        (Stream::Plain(stream), [Piece::File { .. }]) => {
+            return leave_file(connection, stream, outgoing);
+        }
+        (stream, _) => stream,
+    };
+    if outgoing.body_len() <= QUICK_BYTES_MAX
         && outgoing.body.len() < IOV_MAX
         && outgoing.body.iter().all(in_memory)
     {
@@ -107,7 +118,7 @@ fn leave(mut connection: Connection, stream: TcpStream, mut outgoing: Outgoing, 
             if readiness == Readiness::TimedOut && stream.is_broken() {
                 connection.server.counters().stalled.inc();
             }
-            readable(connection, stream.into(), readiness);
+            readable(connection, stream, readiness);
         });
     } else {
         leave_later(connection, stream, outgoing);
@@ -115,7 +126,7 @@ fn leave(mut connection: Connection, stream: TcpStream, mut outgoing: Outgoing, 
 }
 
 /// The head, and what the socket takes of a range that is in the page cache.
-fn leave_file(connection: Connection, mut stream: TcpStream, mut outgoing: Outgoing) {
+fn leave_file(connection: Box<Connection>, mut stream: TcpStream, mut outgoing: Outgoing) {
     let [Piece::File { file, offset, len }] = &mut outgoing.body[..] else {
         return;
     };
@@ -151,15 +162,14 @@ fn leave_file(connection: Connection, mut stream: TcpStream, mut outgoing: Outgo
             Err(e) => return debug!("HTTP connection ends: {e}"),
         }
     }
-    leave_later(connection, stream, outgoing);
+    leave_later(connection, stream.into(), outgoing);
 }
 
 /// Sends what is left of an answer from a task.
-fn leave_later(connection: Connection, stream: TcpStream, outgoing: Outgoing) {
+fn leave_later(connection: Box<Connection>, mut stream: Stream, outgoing: Outgoing) {
     weir_ring::spawn(async move {
         let server = connection.server.clone();
         let _busy = server.busy();
-        let mut stream = Stream::Plain(stream);
         match send(&server, &mut stream, &outgoing).await {
             Ok(()) => connection.park(stream),
             Err(e) => debug!("HTTP connection ends: {e}"),

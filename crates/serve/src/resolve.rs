@@ -13,6 +13,7 @@ use crate::server::{PlaylistKey, Server};
 use crate::ts::{Failure, Wanted};
 use crate::waiters::Place;
 use bytes::Bytes;
+use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -388,7 +389,7 @@ impl Server {
         let track_view = view.track(track);
         if let Some(chunk) = track_view.and_then(|t| t.chunk(media_sequence, part)) {
             let kind = track_view.map_or(TrackKind::Video, |t| t.kind);
-            return Response::ok(hls::media_type(kind), Keep::Forever, pieces(chunk.body()))
+            return media(kind, chunk.body())
                 .with_etag(format_args!("{tag}-{}-{media_sequence}.{part}", track.0))
                 .of(broadcast)
                 .into();
@@ -526,7 +527,7 @@ fn is_own(uri: &[u8], host: Option<&str>) -> bool {
 
 /// A playlist in the form that the request asks for. Each form has a tag of its own.
 fn playlist_answer(
-    playlist: &Playlist,
+    playlist: &Rc<Playlist>,
     kind: &str,
     broadcast: Arc<Broadcast>,
     request: &Request<'_>,
@@ -553,22 +554,26 @@ fn segment(view: &View, tag: &str, track: TrackId, media_sequence: u64) -> Respo
     };
     let began = u64::try_from(segment.info.program_date_time.0 / 1_000_000).ok();
     let ticks = u64::from(segment.info.duration) / u64::from(track.timescale.max(1));
-    Response::ok(
-        hls::media_type(track.kind),
-        Keep::Forever,
-        pieces(segment.body()),
-    )
-    .with_etag(format_args!("{tag}-{}-{media_sequence}", track.id.0))
-    .modified(began.map(|began| began + ticks))
+    media(track.kind, segment.body())
+        .with_etag(format_args!("{tag}-{}-{media_sequence}", track.id.0))
+        .modified(began.map(|began| began + ticks))
 }
 
-/// What a body of the store is sent as.
-fn pieces(body: Body) -> Vec<Piece> {
-    match body {
+/// A segment or part, or why it cannot be sent.
+fn media(kind: TrackKind, body: Body) -> Response {
+    let body = match body {
         Body::File { file, offset, len } => vec![Piece::File { file, offset, len }],
         Body::Memory(parts) => parts.into_iter().map(Piece::Memory).collect(),
         Body::Mixed(pieces) => pieces.into_iter().map(Piece::from).collect(),
+    };
+    for piece in &body {
+        if let Piece::File { file, .. } = piece
+            && let Err(e) = file.data()
+        {
+            return unopened(&e);
+        }
     }
+    Response::ok(hls::media_type(kind), Keep::Forever, body)
 }
 
 /// What a multivariant playlist's query asks for.
@@ -609,6 +614,21 @@ impl From<weir_store::Piece> for Piece {
             weir_store::Piece::Memory(bytes) => Self::Memory(bytes),
         }
     }
+}
+
+/// The answer where a log cannot be opened. It is looked for before the head is written: after a
+/// promised length nothing could be said any more.
+fn unopened(error: &weir_store::Error) -> Response {
+    if let weir_store::Error::Io { source, .. } = error
+        && source.kind() == io::ErrorKind::NotFound
+    {
+        return not_found("no such segment");
+    }
+    // For each request, so no warning: the metrics count the status.
+    debug!("a segment cannot be served: {error}");
+    let mut response = Response::error(Status::ServiceUnavailable, "the segment cannot be opened");
+    response.retry_after = Some(1);
+    response
 }
 
 pub(crate) fn not_found(why: &str) -> Response {

@@ -164,8 +164,11 @@ impl Response {
         }
     }
 
+    /// Gives it a tag, unless it is an error.
     pub(crate) fn with_etag(mut self, tag: fmt::Arguments<'_>) -> Self {
-        self.etag = Some(Etag::new(tag));
+        if self.status == Status::Ok {
+            self.etag = Some(Etag::new(tag));
+        }
         self
     }
 

@@ -1,6 +1,8 @@
 //! Sending an answer: from memory, from the page cache, or from a disk that makes us wait.
 
-use crate::limits::{COLD_READ_BYTES, HOT_ENTRIES, HOT_WAIT, SEND_PIECE_BYTES, SEND_PIECE_WAIT};
+use crate::limits::{
+    COLD_READ_BYTES, HOT_ENTRIES, HOT_WAIT, SEND_BATCH_BYTES, SEND_PIECE_BYTES, SEND_PIECE_WAIT,
+};
 use crate::response::{Outgoing, Piece};
 use crate::server::Server;
 use bytes::Bytes;
@@ -9,6 +11,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use weir_net::Stream;
+use weir_net::limits::SEND_PER_TURN;
+use weir_net::tls::TlsStream;
 use weir_ring::fs::{File, Nowait, Residency};
 use weir_ring::net::TcpStream;
 use weir_store::LogFile;
@@ -161,12 +165,7 @@ async fn send_file(
         server.warm(log, file, at, part).await?;
         match stream {
             Stream::Plain(stream) => sendfile(server, stream, file, at, at + part).await?,
-            Stream::Tls(stream) => {
-                let sent = in_time(server, stream.sendfile(file, at, part)).await?;
-                if sent != part {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-            }
+            Stream::Tls(stream) => seal(server, stream, file, at, at + part).await?,
         }
         at += part;
     }
@@ -198,6 +197,27 @@ async fn sendfile(
     }
 }
 
+/// Sends a range under TLS, each step under a deadline of its own.
+async fn seal(
+    server: &Server,
+    stream: &mut TlsStream,
+    file: &File,
+    mut at: u64,
+    end: u64,
+) -> io::Result<()> {
+    let mut unyielded = 0;
+    while at < end {
+        let sent = in_time(server, stream.sendfile_step(file, at, end - at)).await?;
+        at += sent;
+        unyielded += sent;
+        if unyielded >= SEND_PER_TURN {
+            weir_ring::yield_now().await;
+            unyielded = 0;
+        }
+    }
+    Ok(())
+}
+
 /// Groups of memory pieces that are sent under one deadline each.
 fn batches(pieces: Vec<Bytes>) -> Vec<Vec<Bytes>> {
     let mut batches: Vec<Vec<Bytes>> = Vec::new();
@@ -206,7 +226,7 @@ fn batches(pieces: Vec<Bytes>) -> Vec<Vec<Bytes>> {
         while !piece.is_empty() {
             if room == 0 {
                 batches.push(Vec::new());
-                room = SEND_PIECE_BYTES as usize;
+                room = SEND_BATCH_BYTES;
             }
             let part = piece.split_to(room.min(piece.len()));
             room -= part.len();
@@ -238,13 +258,13 @@ mod tests {
 
     #[test]
     fn memory_is_sent_in_bounded_batches() {
-        let big = Bytes::from(vec![1u8; SEND_PIECE_BYTES as usize * 2 + 10]);
+        let big = Bytes::from(vec![1u8; SEND_BATCH_BYTES * 2 + 10]);
         let all = batches(vec![Bytes::from_static(b"head"), big.clone(), Bytes::new()]);
         assert_eq!(all.len(), 3);
         let total: usize = all.iter().flatten().map(Bytes::len).sum();
         assert_eq!(total, big.len() + 4);
         for batch in &all {
-            assert!(batch.iter().map(Bytes::len).sum::<usize>() <= SEND_PIECE_BYTES as usize);
+            assert!(batch.iter().map(Bytes::len).sum::<usize>() <= SEND_BATCH_BYTES);
         }
         assert!(batches(vec![Bytes::new()]).is_empty());
     }

@@ -148,7 +148,8 @@ struct Inner {
     cold_reads: Permits,
     /// Where heads are written.
     arena: RefCell<BytesMut>,
-    date: Cell<(u64, HttpDate)>,
+    /// When it was looked at, by the clock of the ring, its second, and its text.
+    date: Cell<(Option<Instant>, u64, HttpDate)>,
     /// Connections that a drain waits for.
     busy: Cell<usize>,
     stopping: Cell<bool>,
@@ -190,7 +191,7 @@ impl Server {
             small: RefCell::new(Cache::new(SMALL_CACHE_MAX, SMALL_CACHE_BYTES)),
             cold_reads: Permits::new(COLD_READS_MAX),
             arena: RefCell::default(),
-            date: Cell::new((0, HttpDate::from_unix(0))),
+            date: Cell::new((None, 0, HttpDate::from_unix(0))),
             busy: Cell::new(0),
             stopping: Cell::new(false),
             stop: Notify::new(),
@@ -372,17 +373,21 @@ impl Server {
         &self.inner.muxing
     }
 
-    /// The present date, written once a second.
+    /// The present date, written once a second, and looked at once per turn of the ring.
     pub(crate) fn date(&self) -> HttpDate {
+        let turn = Some(weir_ring::now());
+        let (looked, second, date) = self.inner.date.get();
+        if looked == turn {
+            return date;
+        }
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_secs());
-        let (second, date) = self.inner.date.get();
-        if second == now {
-            return date;
-        }
-        let date = HttpDate::from_unix(now);
-        self.inner.date.set((now, date));
+        let date = match second == now {
+            true => date,
+            false => HttpDate::from_unix(now),
+        };
+        self.inner.date.set((turn, now, date));
         date
     }
 }

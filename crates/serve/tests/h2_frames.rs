@@ -218,6 +218,21 @@ fn frames() -> Vec<Case> {
             Connection(&[FRAME_SIZE_ERROR, PROTOCOL_ERROR]),
         ),
         case(
+            "RFC 9218 7.1 update on a stream",
+            &[&frame(PRIORITY_UPDATE, 0, 1, &[0, 0, 0, 1])],
+            Connection(&[PROTOCOL_ERROR]),
+        ),
+        case(
+            "RFC 9218 7.1 update of the connection",
+            &[&frame(PRIORITY_UPDATE, 0, 0, &[0; 4])],
+            Connection(&[PROTOCOL_ERROR]),
+        ),
+        case(
+            "RFC 9218 7.1 update without a stream",
+            &[&frame(PRIORITY_UPDATE, 0, 0, &[0; 3])],
+            Connection(&[FRAME_SIZE_ERROR]),
+        ),
+        case(
             "6.4 reset on the connection",
             &[&frame(RST_STREAM, 0, 0, &[0; 4])],
             size(),
@@ -673,6 +688,36 @@ fn priorities_order_the_bytes() {
     assert!(shared.len() > 6, "{order:?}");
     let place = |stream| order.iter().position(|s| *s == stream).unwrap();
     assert!(place(5) < place(11), "{order:?}");
+}
+
+#[test]
+fn priorities_are_changed_by_frames() {
+    let server = Running::start(0, 300);
+    let path = "/s/player/hls-1.7.4.min.js";
+    let mut raw = Raw::open(server.address, &setting(4, 0));
+    let update = |stream: u32, value: &str| {
+        let payload = [&stream.to_be_bytes()[..], value.as_bytes()].concat();
+        frame(PRIORITY_UPDATE, 0, 0, &payload)
+    };
+    // One before its stream begins, which holds against the field.
+    raw.send(&update(5, "u=0"));
+    for stream in [1, 3, 5] {
+        raw.send(&get(stream, path, &[("priority", "u=2")]));
+    }
+    raw.ping();
+    // One of a stream that waits for its window; one of a stream that never comes.
+    raw.send(&update(1, "u=6"));
+    raw.send(&update(99, "u=0"));
+    raw.send(&window_update(0, 1 << 30));
+    raw.send(&frame(SETTINGS, 0, 0, &setting(4, 1 << 30)));
+    let mut ended = Vec::new();
+    while ended.len() < 3 {
+        let frame = raw.next().unwrap();
+        if frame.kind == DATA && frame.flags & END_STREAM != 0 {
+            ended.push(frame.stream);
+        }
+    }
+    assert_eq!(ended, [5, 3, 1]);
 }
 
 #[test]

@@ -56,17 +56,25 @@ pub(crate) fn from_hex(text: &str) -> Option<[u8; 16]> {
     if text.len() != 32 {
         return None;
     }
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; 16];
+    let digit = |b: u8| DIGITS[usize::from(b)];
+    let (mut bytes, mut odd) = ([0; 16], 0);
     for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (high, low) = (digit(pair[0]), digit(pair[1]));
+        *byte = high << 4 | low & 0xf;
+        odd |= high | low;
     }
-    Some(bytes)
+    (odd <= 0xf).then_some(bytes)
 }
+
+/// The value of each lower-case hexadecimal digit; more than 15 for what is none.
+const DIGITS: [u8; 256] = {
+    let (mut digits, mut value) = ([0xff; 256], 0);
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use weir_media::scte35::SpliceCommand;
+use weir_media::scte35::{Command, Section};
 use weir_media::time::rescale;
 use weir_media::{CodecConfig, Mono, TrackId};
 use weir_ts::demux::{Demuxer, Media, Stats};
@@ -217,8 +217,8 @@ fn splices_are_found() {
     let data = std::fs::read(folder.join("ts-mpeg2-scte35.ts")).unwrap();
     let (media, _) = demux(&data, 1316);
     let splices = media.iter().filter_map(|m| match m {
-        Media::Splice(s) => match s.info.command {
-            SpliceCommand::Insert(i) => Some((s.pts, i.event_id, i.out)),
+        Media::Splice(s) => match Section::parse(&s.section).unwrap().command {
+            Command::Insert(i) => Some((s.pts, i.event_id, i.splice?.out_of_network)),
             _ => None,
         },
         _ => None,

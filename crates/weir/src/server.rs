@@ -180,6 +180,7 @@ impl Server {
         for worker in self.workers {
             worker.join();
         }
+        self.delivery.finish_log();
         if let Some(pending) = self.pending_hooks {
             let told = async { tokio::time::timeout(HOOKS_WAIT, pending.none()).await };
             if self.control.block_on(told).is_err() {
@@ -362,6 +363,15 @@ impl Delivery {
                 let shared = weak.upgrade();
                 shared.is_some_and(|s| s.policy.load().admits_player(name, client).is_ok())
             });
+        }
+    }
+
+    /// Has the access log's last lines written. The workers have ended.
+    fn finish_log(&self) {
+        if let Some(log) = &self.options.access_log
+            && !log.finish()
+        {
+            warn!("the last lines of the access log are not written");
         }
     }
 

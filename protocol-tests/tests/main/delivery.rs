@@ -9,6 +9,7 @@ use protocol_tests::http::{self, Client};
 use protocol_tests::process::run;
 use protocol_tests::server::Weir;
 use protocol_tests::slow_disk::SlowFile;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -543,4 +544,47 @@ fn without_descriptors_the_open_connections_go_on() {
         answer.is_ok_and(|a| a.status == 404).then_some(())
     });
     weir.assert_healthy();
+}
+
+#[test]
+fn without_descriptors_a_recording_is_busy_and_not_cut_off() {
+    let weir = Weir::start(&[&QUICK[..], &["--workers", "1"]].concat());
+    recorded(&weir, "show");
+    // After a start no log is open.
+    let weir = weir.stop().start();
+    let path = &segments(&weir, "show")[0];
+    let mut early = Client::open(weir.http).unwrap();
+    let fields = [("Connection", "keep-alive")];
+    assert_eq!(early.request("GET", "/x", &fields).unwrap().status, 404);
+    let pid = weir.process.pid().to_string();
+    let numbers = || -> BTreeSet<u32> {
+        let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        entries
+            .map(|e| e.unwrap().file_name().to_str().unwrap().parse().unwrap())
+            .collect()
+    };
+    let mut before = BTreeSet::new();
+    let mut same = 0;
+    eventually(WAIT, "earlier connections are gone", || {
+        let now = numbers();
+        same = if now == before { same + 1 } else { 0 };
+        before = now;
+        (same >= 20).then_some(())
+    });
+    let limit = |files: &str| {
+        let limited = Command::new("prlimit")
+            .args(["--pid", &pid, &format!("--nofile={files}:")])
+            .status();
+        assert!(limited.unwrap().success());
+    };
+    // Nothing is opened below the lowest number that is free.
+    let free = (0..).find(|n| !before.contains(n)).unwrap();
+    limit(&free.to_string());
+    let refused = early.request("GET", path, &fields).unwrap();
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.header("retry-after"), "1");
+    limit("1024");
+    let answer = early.request("GET", path, &fields).unwrap();
+    assert!(answer.status == 200 && !answer.body.is_empty());
+    assert!(answer.body == http::get(weir.http, path).body);
 }

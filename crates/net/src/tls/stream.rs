@@ -128,40 +128,51 @@ impl TlsStream {
     /// before, which breaks the stream.
     pub async fn sendfile(&mut self, file: &File, offset: u64, len: u64) -> io::Result<u64> {
         let end = offset.checked_add(len).ok_or(io::ErrorKind::InvalidInput)?;
-        self.begin()?;
         let mut at = offset;
         let mut unyielded = 0;
         while at < end {
-            let len = usize::try_from(end - at).unwrap_or(usize::MAX);
-            let len = len.min(SEND_STEP_BYTES - self.state.held.len());
-            let read = match self.state.seal_cached(file, at, len)? {
-                Some((read, sealed)) => {
-                    self.send_sealed(sealed).await?;
-                    read
-                }
-                None => {
-                    let bytes = file.read_at(len, at).await?;
-                    let read = bytes.len();
-                    if read == 0 {
-                        return Err(file_ended());
-                    }
-                    let mut source = Source::new(&mut self.state.held, [bytes]);
-                    while !source.is_empty() {
-                        let step = source.seal_step(&mut self.state.session)?;
-                        self.send_sealed(step).await?;
-                    }
-                    read
-                }
-            };
-            at += read as u64;
-            unyielded += read;
+            let sent = self.sendfile_step(file, at, end - at).await?;
+            at += sent;
+            unyielded += sent;
             if unyielded >= SEND_PER_TURN {
                 weir_ring::yield_now().await;
                 unyielded = 0;
             }
         }
-        self.state.is_broken = false;
         Ok(len)
+    }
+
+    /// Sends the first of `len` bytes of `file` from `offset`, as many as one step takes
+    /// ([`SEND_STEP_BYTES`]), and returns how many: what a deadline should be for, where each step
+    /// is progress. See [`TlsStream::sendfile`].
+    ///
+    /// # Errors
+    /// As [`TlsStream::sendfile`].
+    pub async fn sendfile_step(&mut self, file: &File, offset: u64, len: u64) -> io::Result<u64> {
+        self.begin()?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let len = len.min(SEND_STEP_BYTES - self.state.held.len());
+        let read = match self.state.seal_cached(file, offset, len)? {
+            Some((read, sealed)) => {
+                self.send_sealed(sealed).await?;
+                read
+            }
+            None => {
+                let bytes = file.read_at(len, offset).await?;
+                let read = bytes.len();
+                if read == 0 && len > 0 {
+                    return Err(file_ended());
+                }
+                let mut source = Source::new(&mut self.state.held, [bytes]);
+                while !source.is_empty() {
+                    let step = source.seal_step(&mut self.state.session)?;
+                    self.send_sealed(step).await?;
+                }
+                read
+            }
+        };
+        self.state.is_broken = false;
+        Ok(read as u64)
     }
 
     /// Parks the stream without a task, as [`TcpStream::when_readable`]. It wakes for plaintext, or
@@ -177,7 +188,38 @@ impl TlsStream {
             return;
         }
         let Self { tcp, state } = self;
-        tcp.when_readable(deadline, move |tcp, readiness| {
+        tcp.when_readable(deadline, Self::rested(state, deadline, wake));
+    }
+
+    /// Seals and sends all of `bufs`, at once as far as the socket takes it, and parks the stream
+    /// meanwhile and after, as [`TcpStream::send_and_park`]: no task waits for the send. The
+    /// records of what the socket does not take live until it does.
+    pub fn send_and_park(
+        mut self,
+        bufs: impl IntoIterator<Item = Bytes>,
+        deadline: Option<Instant>,
+        wake: impl FnOnce(Self, Readiness) + 'static,
+    ) {
+        match self.send_now(bufs) {
+            Ok(rest) if rest.is_empty() => self.when_readable(deadline, wake),
+            Ok(rest) => {
+                let Self { tcp, state } = self;
+                tcp.send_and_park(rest, deadline, Self::rested(state, deadline, wake));
+            }
+            // A stream that cannot send has ended for its peer.
+            Err(_) => drop(weir_ring::spawn(async move {
+                wake(self, Readiness::Failed);
+            })),
+        }
+    }
+
+    /// What wakes a parked stream: news for its reader, not just any bytes.
+    fn rested(
+        state: Box<State>,
+        deadline: Option<Instant>,
+        wake: impl FnOnce(Self, Readiness) + 'static,
+    ) -> impl FnOnce(TcpStream, Readiness) + 'static {
+        move |tcp, readiness| {
             let mut stream = Self { tcp, state };
             if readiness != Readiness::Data {
                 return wake(stream, readiness);
@@ -187,7 +229,13 @@ impl TlsStream {
                 Some(readiness) => wake(stream, readiness),
                 None => stream.when_readable(deadline, wake),
             }
-        });
+        }
+    }
+
+    /// True when a send failed or was given up: nothing can be sent any more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.state.is_broken || self.tcp.is_broken()
     }
 
     /// Sends what was held back, and `close_notify`, then ends the sending side. Receiving goes on.
@@ -308,6 +356,25 @@ impl TlsStream {
             true => Ok(()),
             false => self.tcp.send(sealed).await,
         }
+    }
+
+    /// Seals all of `bufs`, and sends what the socket takes of it now; the rest is given back.
+    fn send_now(&mut self, bufs: impl IntoIterator<Item = Bytes>) -> io::Result<Vec<Bytes>> {
+        self.begin()?;
+        let mut rest: Vec<Bytes> = self.state.session.take_control().into_iter().collect();
+        let mut source = Source::new(&mut self.state.held, bufs);
+        while !source.is_empty() {
+            let mut sealed = source.seal_step(&mut self.state.session)?;
+            if rest.is_empty() {
+                let sent = self.tcp.try_send(&sealed, false)?;
+                sealed.advance(sent);
+            }
+            if !sealed.is_empty() {
+                rest.push(sealed);
+            }
+        }
+        self.state.is_broken = false;
+        Ok(rest)
     }
 
     async fn send_close_notify(&mut self) -> io::Result<()> {

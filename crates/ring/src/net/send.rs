@@ -148,13 +148,41 @@ async fn send_gather(stream: &TcpStream, mut gather: Box<Gather>) -> io::Result<
 
 /// Starts the send of a stream that is about to be parked. What cannot be sent breaks the stream.
 pub(crate) fn parked(stream: &TcpStream, bufs: impl IntoIterator<Item = Bytes>) {
+    let mut bufs = bufs.into_iter().filter(|buf| !buf.is_empty());
+    let Some(first) = bufs.next() else {
+        return;
+    };
+    match bufs.next() {
+        None => parked_bytes(stream, first),
+        Some(second) => parked_gather(stream, [first, second].into_iter().chain(bufs)),
+    }
+}
+
+/// One buffer: an operation without a list costs less.
+fn parked_bytes(stream: &TcpStream, data: Bytes) {
+    let Ok(sending) = Sending::begin(stream) else {
+        return;
+    };
+    let len = data.len();
+    if len > limits::IO_LEN_MAX {
+        // Dropping `sending` breaks the stream, as below.
+        return;
+    }
+    let entry = opcode::Send::new(types::Fd(sending.fd), data.as_ptr(), len as u32)
+        .flags(FLAGS)
+        .build();
+    let keep = Keep::Bytes(data);
+    // SAFETY: the entry points into the heap memory, or the static one, of the bytes kept.
+    if unsafe { stream.local().submit_parked(entry, keep, stream.key(), len) }.is_ok() {
+        // The completion clears the mark.
+        std::mem::forget(sending);
+    }
+}
+
+fn parked_gather(stream: &TcpStream, bufs: impl Iterator<Item = Bytes>) {
     let local = stream.local();
     let mut gather = local.driver.borrow_mut().gather();
     gather.fill(bufs);
-    if gather.is_empty() {
-        local.recycle(gather);
-        return;
-    }
     let Ok(sending) = Sending::begin(stream) else {
         local.recycle(gather);
         return;

@@ -13,6 +13,7 @@ use io_uring::{cqueue, opcode, types};
 
 use crate::buffers::GROUP;
 use crate::driver::{Driver, Effect};
+use crate::limits;
 use crate::net::idle::Parked;
 use crate::op::Tag;
 use crate::slab::Key;
@@ -110,6 +111,17 @@ impl StreamState {
 
     pub(crate) fn clear(&mut self, flag: u16) {
         self.flags &= !flag;
+    }
+
+    /// Whether no more is to be received before something is read. Who sends and does not read
+    /// meanwhile may be a while, and its peer may go on: it gets little.
+    fn is_full(&self, max: u16) -> bool {
+        let is_sending_only = self.has(SENDING) && self.waker.is_none();
+        self.queued
+            >= match is_sending_only {
+                true => max.min(limits::RECV_QUEUE_SENDING_MAX),
+                false => max,
+            }
     }
 
     pub(crate) fn has_news(&self) -> bool {
@@ -300,7 +312,7 @@ impl Driver {
             let Some(stream) = self.streams.get_mut(key) else {
                 continue;
             };
-            let full = stream.queued >= self.recv_queue_max;
+            let full = stream.is_full(self.recv_queue_max);
             if full && stream.has(ARMED) && !stream.has(CANCELLING) {
                 self.stats.recv_throttled += 1;
             }
@@ -347,7 +359,7 @@ impl Driver {
         self.push_received(key, data);
         // What was put back, or came with a stream from elsewhere, counts too: it may be more.
         if let Some(stream) = self.streams.get_mut(key)
-            && stream.queued >= self.recv_queue_max
+            && stream.is_full(self.recv_queue_max)
             && !stream.has(CANCELLING)
         {
             self.over.push(key);
@@ -366,6 +378,7 @@ impl Driver {
     /// again by its next read.
     fn starve(&mut self, key: Key) {
         self.stats.recv_starved += 1;
+        self.buffers.offer_all();
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };

@@ -21,6 +21,12 @@ use crate::net::state::{BROKEN, End, LEAVING, ReceivedData, StreamState};
 use crate::op::{Keep, remember};
 use crate::slab::Key;
 
+/// A key that names no stream.
+const NOTHING: Key = Key {
+    index: u32::MAX,
+    generation: 0,
+};
+
 /// A connected TCP stream of this thread's runtime.
 ///
 /// Dropping it closes the connection in the background; see [`TcpStream::close`].
@@ -388,13 +394,9 @@ impl TcpStream {
     /// Takes the stream apart without closing it.
     pub(crate) fn into_parts(mut self) -> (Rc<Local>, Key) {
         // The key left behind names nothing, so the drop of `self` does nothing.
-        let nothing = Key {
-            index: u32::MAX,
-            generation: 0,
-        };
         (
             self.local.clone(),
-            std::mem::replace(&mut self.key, nothing),
+            std::mem::replace(&mut self.key, NOTHING),
         )
     }
 
@@ -438,6 +440,9 @@ impl AsRawFd for TcpStream {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
+        if self.key == NOTHING {
+            return;
+        }
         let mut driver = self.local.driver.borrow_mut();
         let waker = driver
             .streams

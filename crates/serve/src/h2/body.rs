@@ -4,6 +4,7 @@
 //! So it is given only what may leave at once: one chunk, of the stream whose turn it is.
 
 use crate::h2::buffers::Buffer;
+use crate::h2::priority::Priority;
 use crate::h2::session::Exchange;
 use crate::limits::{H2_CHUNK_BYTES, H2_COLD_READS_MAX, H2_OUTPUT_BYTES_MAX};
 use crate::response::Piece;
@@ -150,6 +151,19 @@ impl Transfers {
             exchange,
         };
         self.by_turn.insert(turn, transfer);
+    }
+
+    /// Gives the body of a stream another priority; false if there is none.
+    pub(super) fn prioritize(&mut self, stream: u32, priority: Priority) -> bool {
+        let mut transfers = self.by_turn.iter();
+        let Some((&turn, _)) = transfers.find(|(_, transfer)| transfer.id() == stream) else {
+            return false;
+        };
+        if let Some(mut transfer) = self.by_turn.remove(&turn) {
+            transfer.exchange.priority = priority;
+            self.by_turn.insert((priority.urgency, turn.1), transfer);
+        }
+        true
     }
 
     fn next_turn(&mut self) -> u64 {

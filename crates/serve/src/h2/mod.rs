@@ -18,6 +18,7 @@ mod mail;
 mod pipe;
 mod priority;
 mod session;
+mod update;
 
 use crate::connection::{Connection, linger};
 use crate::limits::{

@@ -5,6 +5,7 @@
 //! into a bounded buffer, and the connection moves the bytes between the two.
 
 use crate::h2::buffers::Buffer;
+use crate::h2::update::Updates;
 use crate::limits::H2_OUTPUT_BYTES_MAX;
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -26,14 +27,23 @@ struct State {
     /// The peer sends nothing more.
     is_ended: bool,
     output: Option<Buffer>,
+    updates: Updates,
 }
 
 impl Pipe {
     /// Takes received bytes, `None` for the end. What was there before must have been read.
     pub(super) fn receive(&self, received: Option<Received>) {
         let mut state = self.0.borrow_mut();
+        if let Some(received) = &received {
+            state.updates.read(received);
+        }
         state.is_ended |= received.is_none();
         state.input = received;
+    }
+
+    /// Runs `f` with the priorities that frames asked for.
+    pub(super) fn with_updates<T>(&self, f: impl FnOnce(&mut Updates) -> T) -> T {
+        f(&mut self.0.borrow_mut().updates)
     }
 
     /// Bytes that the machine has not read.

@@ -1,7 +1,6 @@
-//! Priorities of responses (RFC 9218), as the field `Priority` of a request asks for them.
-//!
-//! `PRIORITY_UPDATE` frames (section 7.1) and the tree of RFC 7540 are read over: the crate `h2`
-//! shows neither. Browsers say all they have to say in the field, and change it rarely.
+//! Priorities of responses (RFC 9218), as the field `Priority` of a request asks for them, or a
+//! `PRIORITY_UPDATE` frame ([`crate::h2::update`]) later. The tree of RFC 7540 is read over, as it is
+//! deprecated (RFC 9113 section 5.3.2).
 
 /// How a response stands among those of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use crate::h2::head;
 use crate::h2::mail::Mail;
 use crate::h2::pipe::Pipe;
 use crate::h2::priority::Priority;
+use crate::h2::update::Applied;
 use crate::limits::{
     H2_CHUNK_BYTES, H2_FRAME_BYTES_MAX, H2_FRAME_HEAD_BYTES, H2_RESETS_MAX, H2_RESETS_TIME,
     SMALL_BYTES_MAX,
@@ -64,6 +65,8 @@ pub(super) struct Session {
     resets: Resets,
     /// Of bodies, since [`Session::take_progress`].
     progress: u64,
+    /// The highest stream that began.
+    latest: u32,
     /// The machine has said and heard its last.
     is_over: bool,
 }
@@ -92,6 +95,7 @@ impl Session {
                 since: weir_ring::now(),
             },
             progress: 0,
+            latest: 0,
             is_over: false,
         }
     }
@@ -110,6 +114,7 @@ impl Session {
         }
         loop {
             self.drive();
+            self.prioritize();
             if self.is_over || !self.feed() {
                 return;
             }
@@ -140,6 +145,28 @@ impl Session {
         }
         if was_unread {
             self.remove_reset();
+        }
+    }
+
+    /// Applies the priorities that frames asked for.
+    fn prioritize(&mut self) {
+        let (transfers, held, latest) = (&mut self.transfers, &mut self.held, self.latest);
+        let fault = self.pipe.with_updates(|updates| {
+            updates.apply(|stream, priority| {
+                let mut held = held.iter_mut();
+                let held = held.find(|held| held.respond.stream_id().as_u32() == stream);
+                if let Some(held) = held {
+                    held.exchange.priority = priority;
+                } else if !transfers.prioritize(stream, priority) && stream > latest {
+                    return Applied::NotYet;
+                }
+                Applied::Done
+            });
+            updates.take_fault()
+        });
+        if let Some(reason) = fault {
+            debug!(peer = %self.connection.peer, "an HTTP/2 peer sends a wrong PRIORITY_UPDATE");
+            self.end(reason);
         }
     }
 
@@ -174,9 +201,14 @@ impl Session {
 
     fn handle_request(&mut self, parts: &http::request::Parts, mut respond: SendResponse<Chunk>) {
         let server = self.connection.server.clone();
+        let stream = respond.stream_id().as_u32();
+        self.latest = self.latest.max(stream);
+        // What a frame says holds against the field (RFC 9218 section 7).
+        let updated = self.pipe.with_updates(|updates| updates.take_for(stream));
         let lines = parts.headers.get_all("priority").iter();
         let mut exchange = Exchange {
-            priority: Priority::parse(lines.map(|value| value.as_bytes())),
+            priority: updated
+                .unwrap_or_else(|| Priority::parse(lines.map(|value| value.as_bytes()))),
             began: weir_ring::now(),
             client: self.connection.peer,
             head: Vec::new(),
