@@ -82,6 +82,21 @@ impl Cell {
         }
     }
 
+    /// Microseconds per request below which no server of this design gets on the machine of
+    /// `docs/performance.md`, which says how they were reasoned. Nothing is said where sendfile is
+    /// the limit: nginx's own figure is it.
+    pub fn limit(&self) -> Option<f64> {
+        match (self.client, self.tls, self.body) {
+            (Client::Own, false, Body::Playlist | Body::Segment(KIB)) => Some(3.1),
+            (Client::Own, false, Body::Segment(size)) if size == 16 * KIB => Some(4.0),
+            (Client::Own, false, Body::Segment(size)) if size == 64 * KIB => Some(6.5),
+            (Client::Own, true, Body::Segment(KIB)) => Some(5.0),
+            (Client::Own, true, Body::Segment(size)) if size == 64 * KIB => Some(18.0),
+            (Client::Own, true, Body::Segment(_)) => Some(540.0),
+            _ => None,
+        }
+    }
+
     /// The group that `--cells` may name instead.
     fn group(&self) -> &'static str {
         match (self.client, self.tls) {

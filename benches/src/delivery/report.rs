@@ -95,6 +95,7 @@ pub fn print(all: &[Pairs]) {
         "conns",
         "weir us",
         "nginx us",
+        "limit us",
         "nginx/weir",
         "floor",
         "",
@@ -114,11 +115,13 @@ pub fn print(all: &[Pairs]) {
         let (ours, theirs) = (series(&pairs.weir, p99), series(&pairs.nginx, p99));
         let ratio = pairs.ratio();
         let floor = pairs.cell.floor(pairs.connections);
+        let limit = pairs.cell.limit();
         table.row(&[
             pairs.cell.to_string(),
             pairs.connections.to_string(),
             median(&pairs.weir, Measured::cost, 2),
             median(&pairs.nginx, Measured::cost, 2),
+            limit.map_or(String::new(), |limit| format!("{limit:.1}")),
             ratio.show(2),
             floor.map_or(String::new(), |floor| format!("{floor:.1}")),
             floor

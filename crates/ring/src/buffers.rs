@@ -67,15 +67,8 @@ pub(crate) struct BufferRing {
     len: u32,
     stride: usize,
     tail: u16,
-    /// Buffers that the kernel may take. It takes them in turn, so that the fewer they are, the more
-    /// of them are in the processor's cache.
-    offered: u16,
-    /// Free ones that it is not offered; the last is used first.
-    spare: Vec<u16>,
-    /// How many it should be offered.
-    wanted: u16,
-    /// How many it took since that was last looked at.
-    taken: u16,
+    /// Buffers that the kernel may take.
+    free: u16,
 }
 
 impl BufferRing {
@@ -96,10 +89,7 @@ impl BufferRing {
             len,
             stride,
             tail: 0,
-            offered: 0,
-            spare: Vec::with_capacity(usize::from(count)),
-            wanted: count.min(limits::RECV_BUFFERS_OFFERED_MIN),
-            taken: 0,
+            free: 0,
         };
         let address = buffers.entries.base.as_ptr() as u64;
         // SAFETY: the mapping is page-aligned, holds `count` entries, and outlives the ring: the
@@ -113,54 +103,25 @@ impl BufferRing {
         Ok(buffers)
     }
 
-    /// Buffers that nobody uses.
     pub(crate) fn free(&self) -> u16 {
-        self.offered + self.spare.len() as u16
-    }
-
-    /// Offers the kernel twice what it took since the last time, or what little is always offered.
-    /// A larger offer is taken back slowly.
-    pub(crate) fn offer(&mut self) {
-        let taken = std::mem::take(&mut self.taken).saturating_mul(2);
-        let less = self.wanted - self.wanted / limits::RECV_OFFER_DECAY;
-        let wanted = less.max(taken).max(limits::RECV_BUFFERS_OFFERED_MIN);
-        self.wanted = wanted.min(self.count);
-        while self.offered < self.wanted
-            && let Some(id) = self.spare.pop()
-        {
-            self.give(id);
-        }
-    }
-
-    /// The kernel found none: it is offered all.
-    pub(crate) fn offer_all(&mut self) {
-        self.wanted = self.count;
+        self.free
     }
 
     /// True when so few buffers are left that unread data should leave its own.
     pub(crate) fn is_low(&self) -> bool {
-        self.free() < self.count / 2
+        self.free < self.count / 2
     }
 
     /// The kernel took a buffer.
     pub(crate) fn taken(&mut self) {
-        self.offered = self.offered.saturating_sub(1);
-        self.taken = self.taken.saturating_add(1);
+        self.free = self.free.saturating_sub(1);
     }
 
-    /// Buffer `id` is used no more.
+    /// Offers buffer `id` to the kernel again.
     pub(crate) fn give_back(&mut self, id: u16) {
         if id >= self.count {
             return;
         }
-        match self.offered < self.wanted {
-            true => self.give(id),
-            false => self.spare.push(id),
-        }
-    }
-
-    /// Lets the kernel take buffer `id`, which is below `count`.
-    fn give(&mut self, id: u16) {
         let slot = usize::from(self.tail & (self.count - 1));
         // SAFETY: `slot` is below `count`, so the entry lies in the mapping. The kernel reads
         // entries only below the published tail, and this one is not published yet. The tail shares
@@ -172,7 +133,7 @@ impl BufferRing {
             entry.set_bid(id);
         }
         self.tail = self.tail.wrapping_add(1);
-        self.offered += 1;
+        self.free += 1;
         // SAFETY: the tail lies in entry 0 of the mapping, is 2-aligned, and the kernel only reads
         // it.
         let tail = unsafe {

@@ -109,7 +109,6 @@ impl Driver {
     /// Work that must precede a sleep of the ring.
     pub(crate) fn before_enter(&mut self) {
         self.throttle();
-        self.buffers.offer();
         self.feed_starved();
         self.feed_starved_udp();
     }

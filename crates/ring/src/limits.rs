@@ -15,13 +15,6 @@ pub const CQ_ENTRIES: u32 = 8192;
 /// 4 MiB where all messages are small.
 pub const RECV_BUFFERS: u16 = 1024;
 
-/// Receive buffers that the kernel is always offered, if there are so many. It takes them in turn:
-/// of 1,024 each is out of the cache when its turn comes, of these not.
-pub(crate) const RECV_BUFFERS_OFFERED_MIN: u16 = 128;
-
-/// What is offered beyond that shrinks by this part in each turn without need.
-pub(crate) const RECV_OFFER_DECAY: u16 = 64;
-
 /// The kernel's limit on the entries of a provided-buffer ring.
 pub const RECV_BUFFERS_MAX: u16 = 32768;
 

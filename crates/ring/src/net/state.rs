@@ -378,7 +378,6 @@ impl Driver {
     /// again by its next read.
     fn starve(&mut self, key: Key) {
         self.stats.recv_starved += 1;
-        self.buffers.offer_all();
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
