@@ -14,6 +14,7 @@
 //! | AV1: `av1C`, sequence header, temporal units | [`av1`] |
 //! | VP9: `vpcC`, the header of a key frame | [`vp9`] |
 //! | NAL units | [`nal`] |
+//! | H.264 and HEVC without a record | [`in_band`] |
 //! | size, colour and light of pictures | [`picture`] |
 //! | AAC: `AudioSpecificConfig`, ADTS | [`aac`] |
 //! | AAC in LATM and LOAS | [`latm`] |
@@ -21,9 +22,9 @@
 //! | FLAC: `STREAMINFO`, `dfLa` | [`flac`] |
 //! | AC-3 and Enhanced AC-3: sync frames, `dac3`, `dec3` | [`ac3`] |
 //! | MP2 and MP3: the frame header | [`mpeg_audio`], [`mp2`], [`mp3`] |
-//! | SCTE-35: splice information sections | [`scte35`] |
 //! | the line of a sample table | [`sample`] |
 //! | data with a time: SCTE-35, ID3 | [`datum`] |
+//! | SCTE-35: splice information sections | [`scte35`] |
 //! | names that may be a path segment | [`name`] |
 #![forbid(unsafe_code)]
 
@@ -38,6 +39,7 @@ pub mod error;
 pub mod flac;
 pub mod frame;
 pub mod hevc;
+pub mod in_band;
 pub mod latm;
 pub mod limits;
 pub mod mp2;

@@ -38,3 +38,7 @@ pub const SCTE35_DESCRIPTORS_MAX: usize = 32;
 
 /// Longest datum, in bytes: a whole splice information section, or a small ID3 tag.
 pub const DATUM_BYTES_MAX: usize = 4096;
+
+/// Most parameter sets of one kind that a configuration is made of from a bitstream: an `avcC`
+/// counts 31 SPS. They are held twice, within the 64 KiB of a record.
+pub const IN_BAND_SETS_MAX: usize = 31;

@@ -37,7 +37,6 @@ mod track;
 mod video;
 
 pub use elementary::Content;
-pub use id3::Id3;
 pub use program::{Elementary, Program};
 pub use stats::Stats;
 
@@ -51,7 +50,7 @@ use section::Sections;
 use std::collections::VecDeque;
 use std::fmt;
 use sync::PacketSync;
-use weir_media::{CodecConfig, Frame, Mono, TrackId};
+use weir_media::{CodecConfig, Datum, Frame, Mono, TrackId};
 
 const NULL_PID: u16 = 0x1fff;
 
@@ -71,31 +70,13 @@ pub enum Media {
     /// A frame of a track whose configuration was given. Its times are on one timeline of all
     /// tracks, unwrapped, in ticks of its track.
     Frame(Frame),
-    /// A splice information section.
-    Splice(Splice),
-    /// Timed metadata.
-    Id3(Id3),
+    /// A splice information section or ID3 tags, with a time on the timeline of the frames.
+    Datum(Datum),
     /// A new time base begins (ISO/IEC 13818-1 §2.4.3.5): times that follow have nothing to do
     /// with those before. Many senders do not tell.
     Discontinuity,
     /// A track or a frame of it cannot be used.
     Fault(Fault),
-}
-
-/// A splice information section and its place in the program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Splice {
-    /// PID that carries it.
-    pub pid: u16,
-    /// When it happens, in 90 kHz ticks of the program's timeline. `None`: at once, or the
-    /// command has no time.
-    pub pts: Option<i64>,
-    /// Newest decoding time of any track when it came, in 90 kHz ticks.
-    pub at: Option<i64>,
-    /// When the last byte of it arrived.
-    pub received_at: Mono,
-    /// The whole section.
-    pub section: Bytes,
 }
 
 /// Something that cannot be used.

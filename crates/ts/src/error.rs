@@ -7,7 +7,8 @@ use weir_media::TrackKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// No track was given, or two of the same kind.
+    /// No track was given, or two of the same kind; of a live stream: none, too many, or one
+    /// that is not carried.
     Tracks,
     /// The track's codec has no mapping into a transport stream here.
     Codec,
@@ -38,6 +39,8 @@ pub enum Error {
         /// What is wrong with it, at which offset.
         error: weir_media::Error,
     },
+    /// A frame of a live stream contradicts its configuration.
+    Frame(weir_media::Error),
     /// An AAC frame does not fit the 13-bit `aac_frame_length` of ADTS, header included
     /// (ISO/IEC 13818-7 §6.2.1).
     AdtsFrameTooLong {
@@ -55,7 +58,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tracks => f.write_str("a segment takes one video track, one audio track or both"),
+            Self::Tracks => f.write_str("no track, too many, or one that is not carried"),
             Self::Codec => f.write_str("codec cannot be carried in a transport stream"),
             Self::SampleCount {
                 kind,
@@ -77,6 +80,7 @@ impl fmt::Display for Error {
                 kind.as_str()
             ),
             Self::Nal { sample, error } => write!(f, "video sample {sample}: {error}"),
+            Self::Frame(error) => write!(f, "frame: {error}"),
             Self::AdtsFrameTooLong { sample, size } => {
                 write!(
                     f,
@@ -91,7 +95,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Nal { error, .. } => Some(error),
+            Self::Nal { error, .. } | Self::Frame(error) => Some(error),
             _ => None,
         }
     }

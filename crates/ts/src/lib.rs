@@ -1,4 +1,5 @@
-//! MPEG transport streams (ISO/IEC 13818-1), as HLS segments.
+//! MPEG transport streams (ISO/IEC 13818-1): read ([`demux`]), written as frames come
+//! ([`live`]), and as HLS segments ([`mod@mux`]).
 //!
 //! [`mux_segment`] is a pure function: the same tables and bytes give the same segment, on
 //! any worker at any time. Continuity counters run on across segments because the number of
@@ -15,15 +16,15 @@
 //! | when a PCR is written | `clock` |
 //! | PAT and PMT | `psi` |
 //!
-//! Not covered: reading, encryption, other codecs than H.264 and AAC in ADTS.
+//! Not covered: encryption; in HLS segments, other codecs than H.264 and AAC in ADTS.
 #![forbid(unsafe_code)]
 
 mod clock;
-mod crc;
 pub mod demux;
 mod elementary;
 pub mod error;
 pub mod limits;
+pub mod live;
 pub mod mux;
 mod packet;
 mod pes;

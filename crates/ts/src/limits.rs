@@ -41,9 +41,6 @@ pub const PES_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// began.
 pub const AUDIO_PES_BYTES_MAX: usize = 128 * 1024;
 
-/// Most bytes of ID3 tags in a PES packet.
-pub const ID3_BYTES_MAX: usize = 64 * 1024;
-
 /// Bytes of the allocations that frames are cut from, unless one frame is larger. A frame that
 /// is kept keeps all of it, so it is no larger than what a second of a slow stream fills.
 pub const ARENA_BYTES: usize = 64 * 1024;
@@ -51,6 +48,20 @@ pub const ARENA_BYTES: usize = 64 * 1024;
 /// Most NAL units of an access unit: as many as [`weir_media::limits`] allows.
 pub const NALS_PER_UNIT_MAX: usize = weir_media::limits::NALS_PER_ACCESS_UNIT_MAX;
 
-/// Most parameter sets of one kind that a configuration is made of: an `avcC` counts 31 SPS.
-/// They are held twice, within the 64 KiB of a record.
-pub const PARAMETER_SETS_MAX: usize = 31;
+/// Most streams of a live program: their entries fit a program map of 1,021 bytes.
+pub const LIVE_STREAMS_MAX: usize = 32;
+
+/// Longest time between two PCRs of a live stream, in 90 kHz ticks: 40 ms, as ETSI TS 101 154
+/// §4.1.7 wants it.
+pub const LIVE_PCR_INTERVAL: i64 = 3_600;
+
+/// When tables are due, in 90 kHz ticks: 60 ms. They are looked at with each PCR, so there are
+/// at most 100 ms between them.
+pub const LIVE_PSI_INTERVAL: i64 = 5_400;
+
+/// A step of the frames' clock that begins a new time base, in 90 kHz ticks: 10 s. Shorter ones
+/// are filled with PCRs, 250 packets at most.
+pub const JUMP_TICKS: i64 = 900_000;
+
+/// Most bytes that wait for their turn in a stream of constant rate: a second of 128 Mbit/s.
+pub const LIVE_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -9,9 +9,9 @@
 //! Time is the track's own, rescaled to 90 kHz from absolute ticks, so no error adds up.
 
 use crate::clock::{PcrFill, pcr_base};
-use crate::elementary::{put_access_unit, put_adts_frames};
+use crate::elementary::{VideoFormat, put_access_unit, put_adts_frames};
 use crate::error::Error;
-use crate::packet::{PACKET_BYTES, put_pcr_packet};
+use crate::packet::{PACKET_BYTES, Pcr, put_pcr_packet};
 use crate::psi::{AUDIO_PID, PSI_PACKETS, VIDEO_PID, put_psi};
 use crate::unit::{PesUnit, PesUnits};
 use weir_media::aac::{AacConfig, FRAME_SAMPLES};
@@ -217,9 +217,10 @@ impl<'a, B: AsRef<[u8]>> Cursor<'a, B> {
             .get(unit.samples.clone())
             .unwrap_or_default();
         match (self.track.config, samples, payloads) {
-            (CodecConfig::H264(avc), [sample], [payload]) => {
+            (CodecConfig::H264(_), [sample], [payload]) => {
                 let payload = payload.as_ref();
-                put_access_unit(avc, (&unit, sample), payload, &mut self.packets, out)?;
+                let format = VideoFormat::of(self.track.config).ok_or(Error::Codec)?;
+                put_access_unit(&format, (&unit, sample), payload, &mut self.packets, out)?;
             }
             (CodecConfig::Aac(aac), ..) => {
                 if self.is_clock {
@@ -240,6 +241,6 @@ impl<'a, B: AsRef<[u8]>> Cursor<'a, B> {
             TrackKind::Video => VIDEO_PID,
             TrackKind::Audio => AUDIO_PID,
         };
-        put_pcr_packet(out, pid, self.packets, pcr_base(time));
+        put_pcr_packet(out, pid, self.packets, Pcr::of_base(pcr_base(time)), false);
     }
 }

@@ -24,13 +24,58 @@ const DISCONTINUITY: u8 = 0x80;
 const RANDOM_ACCESS: u8 = 0x40;
 const PCR_FLAG: u8 = 0x10;
 
-/// The PCR that the first packet of a video PES packet carries.
-#[derive(Clone, Copy)]
+/// Bytes of an adaptation field with flags alone.
+const FLAGS_FIELD_BYTES: usize = 2;
+
+/// What the adaptation field in front of a PES packet says.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Field {
+    pub(crate) pcr: Option<Pcr>,
+    /// `random_access_indicator`.
+    pub(crate) random_access: bool,
+    /// `discontinuity_indicator`.
+    pub(crate) discontinuity: bool,
+}
+
+/// A clock reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pcr {
     /// `program_clock_reference_base`, 90 kHz ticks.
     pub(crate) base: i64,
-    /// `random_access_indicator`.
-    pub(crate) random_access: bool,
+    /// `program_clock_reference_extension`, 27 MHz ticks below 300.
+    pub(crate) extension: u16,
+}
+
+impl Pcr {
+    /// On a tick of 90 kHz.
+    pub(crate) fn of_base(base: i64) -> Self {
+        Self { base, extension: 0 }
+    }
+
+    /// At a time in 27 MHz ticks.
+    pub(crate) fn of_27mhz(ticks: i64) -> Self {
+        Self {
+            base: ticks.div_euclid(300),
+            extension: ticks.rem_euclid(300) as u16,
+        }
+    }
+}
+
+impl Field {
+    fn bytes(self) -> usize {
+        match self.pcr {
+            Some(_) => PCR_FIELD_BYTES,
+            None if self.random_access || self.discontinuity => FLAGS_FIELD_BYTES,
+            None => 0,
+        }
+    }
+
+    fn flags(self) -> u8 {
+        let bit = |set: bool, flag: u8| if set { flag } else { 0 };
+        bit(self.discontinuity, DISCONTINUITY)
+            | bit(self.random_access, RANDOM_ACCESS)
+            | bit(self.pcr.is_some(), PCR_FLAG)
+    }
 }
 
 /// Cuts one PES packet into transport packets at the end of a buffer. It is told the length
@@ -53,7 +98,7 @@ impl<'a> PesPackets<'a> {
         pid: u16,
         counter: &'a mut u64,
         len: usize,
-        pcr: Option<Pcr>,
+        field: Field,
     ) -> Self {
         let mut packets = Self {
             out,
@@ -62,7 +107,7 @@ impl<'a> PesPackets<'a> {
             remaining: len,
             room: 0,
         };
-        packets.open(UNIT_START, pcr);
+        packets.open(UNIT_START, field);
         packets
     }
 
@@ -82,7 +127,7 @@ impl<'a> PesPackets<'a> {
             data = rest;
         }
         if !data.is_empty() {
-            self.open(0, None);
+            self.open(0, Field::default());
             self.out.extend_from_slice(data);
             self.room -= data.len();
             self.remaining -= data.len();
@@ -90,14 +135,13 @@ impl<'a> PesPackets<'a> {
     }
 
     /// Starts a packet and stuffs it if fewer bytes remain than it would take.
-    fn open(&mut self, start: u8, pcr: Option<Pcr>) {
-        let field = if pcr.is_some() { PCR_FIELD_BYTES } else { 0 };
-        self.room = self.remaining.min(PAYLOAD_BYTES - field);
-        let field = PAYLOAD_BYTES - self.room;
-        let control = if field == 0 { 0x10 } else { 0x30 };
+    fn open(&mut self, start: u8, field: Field) {
+        self.room = self.remaining.min(PAYLOAD_BYTES - field.bytes());
+        let len = PAYLOAD_BYTES - self.room;
+        let control = if len == 0 { 0x10 } else { 0x30 };
         let header = self.header(start, control);
         self.out.extend_from_slice(&header);
-        put_adaptation_field(self.out, field, pcr);
+        put_adaptation_field(self.out, len, field);
     }
 
     /// The next packet's header; counts it.
@@ -110,14 +154,45 @@ impl<'a> PesPackets<'a> {
 
 /// A packet without payload that carries a PCR. It repeats the counter of the packet before
 /// it (§2.4.3.3), so `counter` is not advanced.
-pub(crate) fn put_pcr_packet(out: &mut Vec<u8>, pid: u16, counter: u64, base: i64) {
+pub(crate) fn put_pcr_packet(
+    out: &mut Vec<u8>,
+    pid: u16,
+    counter: u64,
+    pcr: Pcr,
+    discontinuity: bool,
+) {
     let last = counter.wrapping_sub(1) as u8 & 15;
     out.extend_from_slice(&packet_header(pid, 0, 0x20 | last));
-    let pcr = Pcr {
-        base,
+    let field = Field {
+        pcr: Some(pcr),
         random_access: false,
+        discontinuity,
     };
-    put_adaptation_field(out, PAYLOAD_BYTES, Some(pcr));
+    put_adaptation_field(out, PAYLOAD_BYTES, field);
+}
+
+/// A packet that carries nothing, for a constant rate (§2.4.3.3).
+pub(crate) fn put_null_packet(out: &mut Vec<u8>) {
+    out.extend_from_slice(&packet_header(0x1fff, 0, 0x10));
+    out.resize(out.len() + PAYLOAD_BYTES, 0xff);
+}
+
+/// A section in packets of its own (§2.4.4.1), with a pointer in front and stuffing behind.
+pub(crate) fn put_section(out: &mut Vec<u8>, pid: u16, counter: &mut u64, section: &[u8]) {
+    let mut start = UNIT_START;
+    let mut rest = section;
+    while start != 0 || !rest.is_empty() {
+        let end = out.len() + PACKET_BYTES;
+        out.extend_from_slice(&packet_header(pid, start, 0x10 | *counter as u8 & 15));
+        *counter = counter.wrapping_add(1);
+        if start != 0 {
+            out.push(0);
+        }
+        let (now, later) = rest.split_at(rest.len().min(end - out.len()));
+        out.extend_from_slice(now);
+        out.resize(end, 0xff);
+        (start, rest) = (0, later);
+    }
 }
 
 fn packet_header(pid: u16, start: u8, control: u8) -> [u8; 4] {
@@ -127,19 +202,18 @@ fn packet_header(pid: u16, start: u8, control: u8) -> [u8; 4] {
 
 /// An adaptation field of `len` bytes, its length byte included: one such byte alone is
 /// legal and stuffs one byte.
-fn put_adaptation_field(out: &mut Vec<u8>, len: usize, pcr: Option<Pcr>) {
+fn put_adaptation_field(out: &mut Vec<u8>, len: usize, field: Field) {
     let end = out.len() + len;
     if len > 0 {
         out.push((len - 1) as u8);
     }
-    if let Some(pcr) = pcr {
-        let random_access = if pcr.random_access { RANDOM_ACCESS } else { 0 };
-        out.push(PCR_FLAG | random_access);
-        // base 33, reserved 6, extension 9 (always 0)
-        let field = wrap33(pcr.base) << 15 | 0x7e00;
+    if len > 1 {
+        out.push(field.flags());
+    }
+    if let Some(pcr) = field.pcr {
+        // base 33, reserved 6, extension 9
+        let field = wrap33(pcr.base) << 15 | 0x7e00 | u64::from(pcr.extension);
         out.extend_from_slice(&field.to_be_bytes()[2..]);
-    } else if len > 1 {
-        out.push(0);
     }
     out.resize(end, 0xff);
 }
@@ -221,7 +295,8 @@ mod tests {
         for len in 1..=3 * PAYLOAD_BYTES {
             let data: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let (mut out, mut counter) = (Vec::new(), 14);
-            let mut packets = PesPackets::start(&mut out, 0x1ffe, &mut counter, len, None);
+            let mut packets =
+                PesPackets::start(&mut out, 0x1ffe, &mut counter, len, Field::default());
             for piece in data.chunks(len / 3 + 1) {
                 packets.push(piece);
             }
@@ -244,7 +319,7 @@ mod tests {
     #[test]
     fn a_pcr_packet_repeats_the_counter() {
         let mut out = Vec::new();
-        put_pcr_packet(&mut out, 0x100, 0, 1 << 32 | 1);
+        put_pcr_packet(&mut out, 0x100, 0, Pcr::of_base(1 << 32 | 1), false);
         assert_eq!(out.len(), PACKET_BYTES);
         assert_eq!(out[..4], [0x47, 0x01, 0x00, 0x2f]);
         assert_eq!(out[4..12], [183, 0x10, 0x80, 0, 0, 0, 0xfe, 0]);
@@ -258,26 +333,39 @@ mod tests {
     #[test]
     fn reads_what_is_written() {
         let mut out = Vec::new();
-        put_pcr_packet(&mut out, 0x123, 5, 1 << 32 | 77);
+        put_pcr_packet(&mut out, 0x123, 5, Pcr::of_base(1 << 32 | 77), true);
         let packet = out.first_chunk().unwrap();
         let header = PacketHeader::of(packet);
         assert_eq!((header.pid, header.continuity_counter), (0x123, 4));
         let (adaptation, payload) = split(packet).unwrap();
         assert_eq!(adaptation.pcr_base, Some(1 << 32 | 77));
-        assert!(adaptation.is_present && !adaptation.random_access && payload.is_none());
+        assert!(adaptation.is_present && adaptation.discontinuity);
+        assert!(!adaptation.random_access && payload.is_none());
 
         let (mut out, mut counter) = (Vec::new(), 0);
-        let pcr = Pcr {
-            base: 9,
+        let field = Field {
+            pcr: Some(Pcr::of_27mhz(9 * 300 + 5)),
             random_access: true,
+            discontinuity: false,
         };
-        PesPackets::start(&mut out, 9, &mut counter, 10, Some(pcr)).push(&[7; 10]);
+        PesPackets::start(&mut out, 9, &mut counter, 10, field).push(&[7; 10]);
         let packet = out.first_chunk().unwrap();
         assert!(PacketHeader::of(packet).unit_start);
         let (adaptation, payload) = split(packet).unwrap();
         assert!(adaptation.random_access);
         assert_eq!(adaptation.pcr_base, Some(9));
         assert_eq!(payload, Some(&[7; 10][..]));
+    }
+
+    #[test]
+    fn sections_take_as_many_packets_as_they_need() {
+        for (len, packets) in [(1, 1), (183, 1), (184, 2), (183 + 184, 2), (183 + 185, 3)] {
+            let (mut out, mut counter) = (Vec::new(), 15);
+            put_section(&mut out, 0x30, &mut counter, &vec![7; len]);
+            assert_eq!(out.len(), packets * PACKET_BYTES);
+            assert_eq!(counter, 15 + packets as u64);
+            assert_eq!(out.iter().filter(|b| **b == 7).count(), len);
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! Program association and program map sections (ISO/IEC 13818-1 §2.4.4), each in one
-//! packet. One program, no descriptors.
+//! Writing program association and program map sections (ISO/IEC 13818-1 §2.4.4) of one program.
 
-use crate::crc::crc32;
-use crate::packet::{PACKET_BYTES, SYNC_BYTE};
+use crate::packet::put_section;
+use weir_media::scte35::crc32;
 
 /// PID of the program association section.
 pub const PAT_PID: u16 = 0;
@@ -17,81 +16,81 @@ const PROGRAM_NUMBER: u16 = 1;
 const TRANSPORT_STREAM_ID: u16 = 1;
 
 /// `stream_type` values, ISO/IEC 13818-1 table 2-34.
-const STREAM_TYPE_H264: u8 = 0x1b;
-const STREAM_TYPE_ADTS: u8 = 0x0f;
+pub(crate) const STREAM_TYPE_H264: u8 = 0x1b;
+pub(crate) const STREAM_TYPE_ADTS: u8 = 0x0f;
 
 /// Packets that [`put_psi`] writes.
 pub(crate) const PSI_PACKETS: usize = 2;
 
-/// Writes PAT and PMT. Each takes one packet per segment, so `sequence` is their counter.
+/// An entry of a program map: `stream_type`, PID and descriptors.
+pub(crate) type Entry<'a> = (u8, u16, &'a [u8]);
+
+/// Writes PAT and PMT of a segment. Each takes one packet, so `sequence` is their counter.
 ///
 /// The PMT's version number says which tracks it lists (bit 0 video, bit 1 audio): a section
 /// with other content has another version, without state.
 pub(crate) fn put_psi(out: &mut Vec<u8>, sequence: u64, video: bool, audio: bool) {
-    let mut section = Vec::with_capacity(32);
-    section.extend(PROGRAM_NUMBER.to_be_bytes());
-    section.extend((0xe000 | PMT_PID).to_be_bytes());
-    put_section(
-        out,
-        PAT_PID,
-        sequence,
-        (0, TRANSPORT_STREAM_ID, 0),
-        &section,
-    );
-
-    section.clear();
+    let (mut pat_counter, mut pmt_counter) = (sequence, sequence);
+    put_section(out, PAT_PID, &mut pat_counter, &pat());
     let pcr_pid = if video { VIDEO_PID } else { AUDIO_PID };
-    section.extend((0xe000 | pcr_pid).to_be_bytes());
-    section.extend(0xf000u16.to_be_bytes()); // program_info_length 0
     let listed = [
-        (video, STREAM_TYPE_H264, VIDEO_PID),
-        (audio, STREAM_TYPE_ADTS, AUDIO_PID),
+        (video, (STREAM_TYPE_H264, VIDEO_PID, &[][..])),
+        (audio, (STREAM_TYPE_ADTS, AUDIO_PID, &[])),
     ];
-    for (_, stream_type, pid) in listed.into_iter().filter(|t| t.0) {
-        section.push(stream_type);
-        section.extend((0xe000 | pid).to_be_bytes());
-        section.extend(0xf000u16.to_be_bytes()); // ES_info_length 0
-    }
+    let entries = listed.into_iter().filter(|l| l.0).map(|l| l.1);
     let version = u8::from(video) | u8::from(audio) << 1;
-    put_section(
-        out,
-        PMT_PID,
-        sequence,
-        (2, PROGRAM_NUMBER, version),
-        &section,
-    );
+    let pmt = pmt(version, pcr_pid, &[], entries);
+    put_section(out, PMT_PID, &mut pmt_counter, &pmt);
 }
 
-/// One packet with one section: table id, its extension and version, and the body between
-/// the section numbers and the CRC.
-fn put_section(out: &mut Vec<u8>, pid: u16, sequence: u64, id: (u8, u16, u8), body: &[u8]) {
-    let (table_id, extension, version) = id;
-    let end = out.len() + PACKET_BYTES;
-    let [pid_high, pid_low] = (0x4000 | pid).to_be_bytes();
-    // payload only; pointer_field 0
-    out.extend([
-        SYNC_BYTE,
-        pid_high,
-        pid_low,
-        0x10 | (sequence & 15) as u8,
-        0,
-    ]);
-    let start = out.len();
+/// The program association section of one program.
+pub(crate) fn pat() -> Vec<u8> {
+    let [a, b] = PROGRAM_NUMBER.to_be_bytes();
+    let [c, d] = (0xe000 | PMT_PID).to_be_bytes();
+    section(0, TRANSPORT_STREAM_ID, 0, &[a, b, c, d])
+}
+
+/// The program map section, with descriptors of the program and its elementary streams, at most
+/// 1,021 bytes.
+pub(crate) fn pmt<'a>(
+    version: u8,
+    pcr_pid: u16,
+    program_info: &[u8],
+    entries: impl Iterator<Item = Entry<'a>>,
+) -> Vec<u8> {
+    let mut body = Vec::with_capacity(64);
+    body.extend((0xe000 | pcr_pid).to_be_bytes());
+    body.extend((0xf000 | program_info.len() as u16).to_be_bytes());
+    body.extend(program_info);
+    for (stream_type, pid, descriptors) in entries {
+        body.push(stream_type);
+        body.extend((0xe000 | pid).to_be_bytes());
+        body.extend((0xf000 | descriptors.len() as u16).to_be_bytes());
+        body.extend(descriptors);
+    }
+    section(2, PROGRAM_NUMBER, version, &body)
+}
+
+/// A section by table id, its extension and version, and the body between the section numbers
+/// and the CRC.
+fn section(table_id: u8, extension: u16, version: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + 12);
     out.push(table_id);
     // section_syntax_indicator 1; the length counts five bytes before the body and the CRC
     out.extend((0xb000 | (body.len() as u16 + 9)).to_be_bytes());
     out.extend(extension.to_be_bytes());
     // current_next_indicator 1, section_number and last_section_number 0
-    out.extend([0xc1 | version << 1, 0, 0]);
+    out.extend([0xc1 | (version & 0x1f) << 1, 0, 0]);
     out.extend(body);
-    let crc = crc32(&out[start..]);
+    let crc = crc32(&out);
     out.extend(crc.to_be_bytes());
-    out.resize(end, 0xff);
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::PACKET_BYTES;
 
     #[test]
     fn sections_are_whole_and_versions_follow_the_tracks() {

@@ -9,23 +9,17 @@
 //! The first packet of each video PES packet carries a PCR whether or not it is due, so that
 //! the count depends on nothing else.
 
+use crate::elementary::VideoFormat;
 use crate::limits::{AUDIO_PES_TENTHS_MAX, PES_LENGTH_MAX};
 use crate::packet::{PAYLOAD_BYTES, PCR_FIELD_BYTES};
 use crate::pes::{HEADER_BYTES_PTS, HEADER_BYTES_PTS_DTS};
 use std::ops::Range;
 use weir_media::aac::ADTS_HEADER_BYTES;
-use weir_media::avc::AvcConfig;
 use weir_media::time::rescale;
 use weir_media::{CodecConfig, Sample, SampleFlags, TrackKind};
 
 /// Ticks per second of PTS, DTS and PCR base (ISO/IEC 13818-1 §2.4.2).
 const TIMESCALE: u32 = 90_000;
-
-/// An access unit delimiter of any slice type behind a start code (ITU-T H.264 §7.3.2.4).
-pub(crate) const DELIMITER: [u8; 6] = [0, 0, 0, 1, 9, 0xf0];
-
-/// Bytes of a start code, and of the NAL length in whose place it stands.
-pub(crate) const START_CODE_BYTES: usize = 4;
 
 /// Number of transport packets with payload that one segment of this track takes on its
 /// PID. The continuity counter of the segment's first packet is the sum of this over all
@@ -65,7 +59,7 @@ impl PesUnit {
 #[derive(Debug, Clone)]
 pub(crate) struct PesUnits<'a> {
     config: &'a CodecConfig,
-    parameter_sets: usize,
+    format: Option<VideoFormat<'a>>,
     samples: &'a [Sample],
     next: usize,
     time: i64,
@@ -73,13 +67,9 @@ pub(crate) struct PesUnits<'a> {
 
 impl<'a> PesUnits<'a> {
     pub(crate) fn new(config: &'a CodecConfig, decode_time: i64, samples: &'a [Sample]) -> Self {
-        let parameter_sets = match config {
-            CodecConfig::H264(avc) => parameter_sets_len(avc),
-            _ => 0,
-        };
         Self {
             config,
-            parameter_sets,
+            format: VideoFormat::of(config),
             samples,
             next: 0,
             time: decode_time,
@@ -92,17 +82,8 @@ impl<'a> PesUnits<'a> {
         } else {
             HEADER_BYTES_PTS
         };
-        let delimiter = if sample.flags.contains(SampleFlags::DELIMITER) {
-            0
-        } else {
-            DELIMITER.len()
-        };
-        let parameter_sets = if lacks_parameter_sets(sample) {
-            self.parameter_sets
-        } else {
-            0
-        };
-        header + delimiter + parameter_sets + sample.size as usize
+        let added = self.format.map_or(0, |f| f.added_bytes(sample.flags));
+        header + added + sample.size as usize
     }
 
     /// Number of frames at the start of `samples` that share a PES packet, their bytes
@@ -154,11 +135,6 @@ pub(crate) fn has_dts(sample: &Sample) -> bool {
 }
 
 /// Whether SPS and PPS are to be written in front of this access unit's own NAL units.
-pub(crate) fn lacks_parameter_sets(sample: &Sample) -> bool {
-    sample.flags.contains(SampleFlags::KEY) && !sample.flags.contains(SampleFlags::PARAMETER_SETS)
-}
-
-fn parameter_sets_len(avc: &AvcConfig) -> usize {
-    let sets = avc.sps().iter().chain(avc.pps());
-    sets.map(|set| START_CODE_BYTES + set.len()).sum()
+pub(crate) fn lacks_parameter_sets(flags: SampleFlags) -> bool {
+    flags.contains(SampleFlags::KEY) && !flags.contains(SampleFlags::PARAMETER_SETS)
 }

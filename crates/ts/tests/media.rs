@@ -217,16 +217,18 @@ fn splices_are_found() {
     let data = std::fs::read(folder.join("ts-mpeg2-scte35.ts")).unwrap();
     let (media, _) = demux(&data, 1316);
     let splices = media.iter().filter_map(|m| match m {
-        Media::Splice(s) => match Section::parse(&s.section).unwrap().command {
-            Command::Insert(i) => Some((s.pts, i.event_id, i.splice?.out_of_network)),
+        Media::Datum(datum) => match Section::parse(&datum.payload).unwrap().command {
+            Command::Insert(i) => {
+                Some((datum.time_90k, i.event_id, i.splice.unwrap().out_of_network))
+            }
             _ => None,
         },
         _ => None,
     });
     let expected = [
-        (Some(200_000), 100, true),
-        (Some(200_000), 100, true),
-        (Some(300_000), 100, false),
+        (200_000, 100, true),
+        (200_000, 100, true),
+        (300_000, 100, false),
     ];
     assert_eq!(splices.collect::<Vec<_>>(), expected);
 }

@@ -36,7 +36,7 @@ fn examples_of_the_standard() {
         })
     );
     let start = Section::parse(&hex(PLACEMENT_START)).unwrap();
-    assert_eq!(start.time(), Some(0x072_bd00_50));
+    assert_eq!(start.time(), Some(0x72bd_0050));
     let segment = start.segmentations[0].segment.unwrap();
     assert_eq!(start.segmentations[0].event_id, 0x4800_008e);
     assert_eq!((segment.type_id, segment.is_out()), (0x34, Some(true)));

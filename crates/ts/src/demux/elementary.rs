@@ -2,9 +2,9 @@
 //! 2-34; ETSI TS 101 154; ATSC A/52 annex A; SCTE 35 §8; Blu-ray's own numbers).
 
 use super::audio;
-use super::start_code;
 use super::tables::ElementaryStream;
 use weir_media::TrackKind;
+use weir_media::in_band::NalCoding;
 
 /// What an elementary stream holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,10 +94,10 @@ impl Content {
         }
     }
 
-    pub(super) fn video(self) -> Option<start_code::Coding> {
+    pub(super) fn video(self) -> Option<NalCoding> {
         match self {
-            Self::H264 => Some(start_code::Coding::Avc),
-            Self::Hevc => Some(start_code::Coding::Hevc),
+            Self::H264 => Some(NalCoding::Avc),
+            Self::Hevc => Some(NalCoding::Hevc),
             _ => None,
         }
     }

@@ -10,11 +10,11 @@ use super::pes::Pes;
 use super::tables::{self, ElementaryStream, Pmt, Unusable};
 use super::track::Track;
 use super::video::VideoTrack;
-use super::{Core, Fault, FaultReason, Media, Output, Sink, Splice, Stats, id3};
+use super::{Core, Fault, FaultReason, Media, Output, Sink, Stats, id3};
 use crate::limits::{PROGRAMS_MAX, TRACKS_MAX};
 use bytes::Bytes;
-use weir_media::scte35::Section;
-use weir_media::{TrackId, TrackKind};
+use weir_media::scte35;
+use weir_media::{Datum, DatumKind, TrackId, TrackKind};
 
 /// A program and what it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,7 +275,7 @@ impl Core {
                 Some(pes(Track::Audio(Box::new(track))))
             }
             _ if content == Content::Splice => Some(Sink::Splice(Default::default())),
-            _ if content == Content::Id3 => Some(pes(Track::Id3(id3::Id3Track::new(pid)))),
+            _ if content == Content::Id3 => Some(pes(Track::Id3(id3::Id3Track::default()))),
             _ => None,
         };
         let reason = match (sink, id) {
@@ -329,26 +329,35 @@ impl Core {
 
     /// Reads a splice information section.
     pub(super) fn splice(&mut self, pid: u16, section: &Bytes, stats: &mut Stats) {
-        if section.first() != Some(&0xfc) {
+        if section.first() != Some(&scte35::TABLE_ID) {
             return;
         }
-        if crate::crc::crc32(section) != 0 {
-            stats.crc_errors += 1;
-            return;
-        }
-        match Section::parse(section) {
-            Ok(read) => self.media.push_back(Media::Splice(Splice {
-                pid,
-                pts: read.time().map(|pts| self.clock.near(pts)),
-                at: self.clock.last(),
-                received_at: self.now,
-                section: section.clone(),
-            })),
+        let info = match scte35::Section::parse(section) {
+            Ok(info) => info,
             Err(error) => {
-                stats.malformed_sections += 1;
+                let is_crc = scte35::crc32(section) != 0;
+                stats.crc_errors += u64::from(is_crc);
+                stats.malformed_sections += u64::from(!is_crc);
                 let reason = FaultReason::Splice(error);
                 self.media.push_back(Media::Fault(Fault { pid, reason }));
+                return;
             }
+        };
+        if !info.is_event() {
+            return;
+        }
+        // What happens at once happens where it stands, if that is known.
+        let time = match (self.clock.last(), info.time()) {
+            (Some(last), _) => Some(info.time_near(last)),
+            (None, time) => time.and_then(|t| i64::try_from(t).ok()),
+        };
+        match time {
+            Some(time_90k) => self.media.push_back(Media::Datum(Datum {
+                kind: DatumKind::Scte35,
+                time_90k,
+                payload: section.clone(),
+            })),
+            None => stats.dropped_data += 1,
         }
     }
 }

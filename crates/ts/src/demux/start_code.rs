@@ -7,16 +7,10 @@
 use super::arena::Arena;
 use crate::limits::{NALS_PER_UNIT_MAX, PES_BYTES_MAX};
 use bytes::{BufMut, Bytes};
+use weir_media::in_band::NalCoding;
 use weir_media::{avc, hevc};
 
 const LENGTH_BYTES: usize = 4;
-
-/// Which of the two standards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
-    Avc,
-    Hevc,
-}
 
 /// What a NAL unit is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,36 +22,36 @@ enum Nal {
     Other,
 }
 
-impl Coding {
-    fn nal(self, first: u8) -> Nal {
-        match self {
-            Self::Avc => match first & 0x1f {
-                1..=5 => Nal::Slice,
-                avc::nal_type::SPS | avc::nal_type::PPS => Nal::ParameterSet,
-                avc::nal_type::AUD => Nal::Delimiter,
-                12 => Nal::Filler,
-                _ => Nal::Other,
+impl Nal {
+    fn of(coding: NalCoding, first: u8) -> Self {
+        match coding {
+            NalCoding::Avc => match first & 0x1f {
+                1..=5 => Self::Slice,
+                avc::nal_type::SPS | avc::nal_type::PPS => Self::ParameterSet,
+                avc::nal_type::AUD => Self::Delimiter,
+                12 => Self::Filler,
+                _ => Self::Other,
             },
-            Self::Hevc => match first >> 1 & 0x3f {
-                0..=9 | hevc::nal_type::IRAP_FIRST..=hevc::nal_type::IRAP_LAST => Nal::Slice,
-                hevc::nal_type::VPS..=hevc::nal_type::PPS => Nal::ParameterSet,
-                hevc::nal_type::AUD => Nal::Delimiter,
-                38 => Nal::Filler,
-                _ => Nal::Other,
+            NalCoding::Hevc => match first >> 1 & 0x3f {
+                0..=9 | hevc::nal_type::IRAP_FIRST..=hevc::nal_type::IRAP_LAST => Self::Slice,
+                hevc::nal_type::VPS..=hevc::nal_type::PPS => Self::ParameterSet,
+                hevc::nal_type::AUD => Self::Delimiter,
+                38 => Self::Filler,
+                _ => Self::Other,
             },
         }
     }
+}
 
-    /// Whether a PES payload that starts so begins an access unit: with a delimiter or a
-    /// parameter set behind its start code.
-    pub(super) fn begins_unit(self, payload: &[u8]) -> bool {
-        let zeros = payload.iter().take_while(|b| **b == 0).count();
-        match payload.get(zeros..) {
-            Some([1, first, ..]) if zeros >= 2 => {
-                matches!(self.nal(*first), Nal::Delimiter | Nal::ParameterSet)
-            }
-            _ => false,
+/// Whether a PES payload that starts so begins an access unit: with a delimiter or a parameter set
+/// behind its start code.
+pub(super) fn begins_unit(coding: NalCoding, payload: &[u8]) -> bool {
+    let zeros = payload.iter().take_while(|b| **b == 0).count();
+    match payload.get(zeros..) {
+        Some([1, first, ..]) if zeros >= 2 => {
+            matches!(Nal::of(coding, *first), Nal::Delimiter | Nal::ParameterSet)
         }
+        _ => false,
     }
 }
 
@@ -86,7 +80,7 @@ pub(super) struct Unit {
 /// Builds one access unit after the other.
 #[derive(Debug)]
 pub(super) struct UnitBuilder {
-    coding: Coding,
+    coding: NalCoding,
     /// Two access units in a PES packet are the fields of a picture, and stay together.
     pub(super) joins_fields: bool,
     arena: Arena,
@@ -102,7 +96,7 @@ pub(super) struct UnitBuilder {
 }
 
 impl UnitBuilder {
-    pub(super) fn new(coding: Coding) -> Self {
+    pub(super) fn new(coding: NalCoding) -> Self {
         Self {
             coding,
             joins_fields: false,
@@ -191,7 +185,7 @@ impl UnitBuilder {
 
     /// Begins a NAL unit by its first byte; true if it begins another access unit.
     fn open_nal(&mut self, first: u8) -> bool {
-        let nal = self.coding.nal(first);
+        let nal = Nal::of(self.coding, first);
         if nal == Nal::Delimiter && self.slices {
             if !self.damaged && !self.joins_fields {
                 return true;
@@ -302,7 +296,7 @@ mod tests {
     }
 
     fn units(stream: &[u8], piece: usize) -> Vec<Unit> {
-        let (mut builder, mut units) = (UnitBuilder::new(Coding::Avc), vec![]);
+        let (mut builder, mut units) = (UnitBuilder::new(NalCoding::Avc), vec![]);
         for piece in stream.chunks(piece) {
             let mut rest = piece;
             while let Some(more) = builder.push(rest) {
@@ -352,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_hole_costs_its_nal_unit() {
-        let mut builder = UnitBuilder::new(Coding::Avc);
+        let mut builder = UnitBuilder::new(NalCoding::Avc);
         assert!(
             builder
                 .push(&[0, 0, 1, 0x41, 1, 0, 0, 1, 0x41, 2, 2])
@@ -373,7 +367,7 @@ mod tests {
 
     #[test]
     fn what_never_ends_is_bounded() {
-        let mut builder = UnitBuilder::new(Coding::Hevc);
+        let mut builder = UnitBuilder::new(NalCoding::Hevc);
         builder.push(&[0, 0, 1, 2, 1]);
         for _ in 0..PES_BYTES_MAX / 1000 + 9 {
             builder.push(&[7; 1000]);
@@ -403,12 +397,12 @@ mod tests {
 
     #[test]
     fn beginnings_of_access_units() {
-        let begins = |c: Coding, b: &[u8]| c.begins_unit(b);
-        assert!(begins(Coding::Avc, &[0, 0, 0, 1, 9, 0xf0]));
-        assert!(begins(Coding::Avc, &[0, 0, 1, 0x67]));
-        assert!(!begins(Coding::Avc, &[0, 0, 1, 0x41]));
-        assert!(!begins(Coding::Avc, &[0, 1, 9]));
-        assert!(begins(Coding::Hevc, &[0, 0, 1, 0x46, 1]));
-        assert!(!begins(Coding::Hevc, &[]));
+        let begins = begins_unit;
+        assert!(begins(NalCoding::Avc, &[0, 0, 0, 1, 9, 0xf0]));
+        assert!(begins(NalCoding::Avc, &[0, 0, 1, 0x67]));
+        assert!(!begins(NalCoding::Avc, &[0, 0, 1, 0x41]));
+        assert!(!begins(NalCoding::Avc, &[0, 1, 9]));
+        assert!(begins(NalCoding::Hevc, &[0, 0, 1, 0x46, 1]));
+        assert!(!begins(NalCoding::Hevc, &[]));
     }
 }

@@ -36,6 +36,8 @@ pub struct Stats {
     pub frames: u64,
     /// Pictures given out of which a part was lost.
     pub damaged_frames: u64,
+    /// Splice information sections and ID3 tags dropped: malformed, too long, or without a time.
+    pub dropped_data: u64,
     /// Frames dropped: cut, malformed, or before the first configuration or time.
     pub dropped_frames: u64,
 }

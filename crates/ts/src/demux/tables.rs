@@ -1,8 +1,8 @@
 //! Reading the program association and program map tables (ISO/IEC 13818-1 §2.4.4) and the
 //! descriptors that say what an elementary stream is (§2.6; ETSI EN 300 468 §6).
 
-use crate::crc::crc32;
 use crate::limits::ELEMENTARY_STREAMS_MAX;
+use weir_media::scte35::crc32;
 
 const PAT: u8 = 0;
 const PMT: u8 = 2;
