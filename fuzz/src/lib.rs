@@ -11,6 +11,7 @@
 //! |---|---|
 //! | chunks, AMF, sessions of both ends, FLV | [`rtmp`], [`flv`] |
 //! | both ends joined, as a list of operations | [`rtmp_pair`] |
+//! | packets, a listener, a connection as a list of operations | [`srt`] |
 //! | `avcC`, SPS, `AudioSpecificConfig`, ADTS, access units | [`codec`] |
 //! | heads, bodies, targets, ranges, what proxies say | [`http`] |
 //! | SCTE-35 sections and their date ranges | [`scte35`] |
@@ -32,6 +33,7 @@ pub mod playlist;
 pub mod rtmp;
 pub mod rtmp_pair;
 pub mod scte35;
+pub mod srt;
 pub mod store;
 
 /// A target: any bytes may be given.
@@ -62,6 +64,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rtmp_pair", rtmp_pair::operations),
     ("rtmp_server", rtmp::server),
     ("scte35", scte35::sections),
+    ("srt_connection", srt::connection),
+    ("srt_listener", srt::listener),
+    ("srt_packet", srt::packet),
     ("store_index", store::index),
     ("store_samples", store::samples),
     ("store_tail", store::tail),

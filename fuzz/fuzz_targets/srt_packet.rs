@@ -1,0 +1,4 @@
+//! Feeds `weir_fuzz::srt::packet`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| weir_fuzz::srt::packet(data));
