@@ -36,8 +36,8 @@ struct Counts {
 pub(super) struct Link {
     peer_id: SocketId,
     peer_version: u32,
-    /// What a caller that repeats its conclusion is told again.
-    answer: Option<Box<Handshake>>,
+    /// What a peer that repeats its conclusion is told again, and the cookie in that.
+    answer: Option<(Box<Handshake>, u32)>,
     rtt: Rtt,
     sender: Sender,
     send_latency: Duration,
@@ -97,22 +97,23 @@ impl Link {
         self.peer_version
     }
 
-    pub(super) fn set_answer(&mut self, answer: Handshake) {
-        self.answer = Some(Box::new(answer));
+    pub(super) fn set_answer(&mut self, answer: Handshake, peer_cookie: u32) {
+        self.answer = Some((Box::new(answer), peer_cookie));
     }
 
     pub(super) fn answer(&self) -> Option<Box<Handshake>> {
-        self.answer.clone()
+        self.answer.as_ref().map(|(answer, _)| answer.clone())
     }
 
     /// Whether the peer has not heard our answer.
     pub(super) fn asks_for_answer(&self, handshake: &Handshake) -> bool {
         handshake.kind == HandshakeType::CONCLUSION
+            && handshake.extensions.hs.is_some()
             && handshake.socket_id == self.peer_id
             && self
                 .answer
                 .as_ref()
-                .is_some_and(|answer| answer.cookie == handshake.cookie)
+                .is_some_and(|(_, cookie)| *cookie == handshake.cookie)
     }
 
     pub(super) fn latencies(&self) -> (Duration, Duration) {

@@ -9,6 +9,9 @@ use crate::crypto::Seed;
 use crate::error::{CloseReason, SendError};
 use crate::handshake::agreement::Agreement;
 use crate::handshake::caller::{Caller, Refusal};
+use crate::handshake::rendezvous::{Met, Rendezvous};
+use crate::packet::extension::Extensions;
+use crate::packet::handshake::{HandshakeType, Reason};
 use crate::packet::{Control, Handshake, Packet, SocketId};
 use crate::receiver::Message;
 use crate::stats::Stats;
@@ -48,6 +51,7 @@ pub struct Connection {
 #[derive(Debug)]
 enum Phase {
     Calling(Box<Caller>),
+    Meeting(Box<Rendezvous>),
     Connected(Box<Link>),
     /// What the peer sent before it ended can still be received.
     Closed(Option<Box<Link>>),
@@ -71,6 +75,22 @@ impl Connection {
         Self::new(config, id, peer, now, Phase::Calling(Box::new(caller)))
     }
 
+    /// Meets `peer`, which meets us at the same time: a rendezvous. Both name each other's
+    /// address and port, and a packet that comes from there for socket 0 is for this
+    /// connection. `stream_id` is told if we turn out to be the initiator.
+    #[must_use]
+    pub fn rendezvous(
+        config: Config,
+        id: SocketId,
+        peer: SocketAddr,
+        stream_id: Option<&str>,
+        seed: &Seed,
+        now: Mono,
+    ) -> Self {
+        let meeting = Rendezvous::new(&config, id, peer.ip(), stream_id, seed, now);
+        Self::new(config, id, peer, now, Phase::Meeting(Box::new(meeting)))
+    }
+
     /// A caller was accepted, and is to be sent `answer`.
     pub(crate) fn accepted(
         config: Config,
@@ -82,7 +102,8 @@ impl Connection {
         now: Mono,
     ) -> Self {
         let mut link = Link::new(&config, agreement, received_at, now);
-        link.set_answer(answer);
+        let cookie = answer.cookie;
+        link.set_answer(answer, cookie);
         let phase = Phase::Connected(Box::new(link));
         let mut connection = Self::new(config, id, peer, now, phase);
         connection.repeat_answer(now);
@@ -119,7 +140,7 @@ impl Connection {
     pub fn peer_id(&self) -> Option<SocketId> {
         match &self.phase {
             Phase::Connected(link) => Some(link.peer_id()),
-            Phase::Calling(_) | Phase::Closed(_) => None,
+            Phase::Calling(_) | Phase::Meeting(_) | Phase::Closed(_) => None,
         }
     }
 
@@ -183,6 +204,19 @@ impl Connection {
                     }
                 }
             }
+            Phase::Meeting(meeting) => {
+                match meeting.handle(&self.config, handshake, timestamp, now) {
+                    None => {}
+                    Some(Ok(met)) => self.meet(*met, now),
+                    Some(Err(Refusal::ByPeer(reason))) => {
+                        self.end(CloseReason::Refused(reason));
+                    }
+                    Some(Err(Refusal::ByUs(reason))) => {
+                        self.refuse(handshake, reason, now);
+                        self.end(CloseReason::NotAccepted(reason));
+                    }
+                }
+            }
             Phase::Connected(link) => {
                 if link.asks_for_answer(handshake) {
                     self.repeat_answer(now);
@@ -190,6 +224,29 @@ impl Connection {
             }
             Phase::Closed(_) => {}
         }
+    }
+
+    /// A rendezvous has come about.
+    fn meet(&mut self, met: Met, now: Mono) {
+        let mut link = Link::new(&self.config, met.agreement, now, now);
+        link.set_answer(met.answer, met.peer_cookie);
+        self.phase = Phase::Connected(Box::new(link));
+        self.events.push_back(Event::Connected);
+        self.repeat_answer(now);
+    }
+
+    /// Tells the other end of a rendezvous why it fails.
+    fn refuse(&mut self, theirs: &Handshake, reason: Reason, now: Mono) {
+        let answer = Handshake {
+            kind: HandshakeType::rejection(reason),
+            extension: 0,
+            socket_id: self.id,
+            extensions: Extensions::default(),
+            ..theirs.clone()
+        };
+        let body = Control::Handshake(Box::new(answer));
+        let transmit = Transmit::control(&body, self.timestamp(now), theirs.socket_id);
+        self.control.push_back(transmit);
     }
 
     /// Sends the answer to a conclusion, the same as before but for its timestamp: that is
@@ -242,7 +299,7 @@ impl Connection {
             Phase::Connected(link) => link.recv(now),
             // Nothing more will come that could fill a gap.
             Phase::Closed(Some(link)) => link.recv(Mono(u64::MAX)),
-            Phase::Calling(_) | Phase::Closed(None) => None,
+            Phase::Calling(_) | Phase::Meeting(_) | Phase::Closed(None) => None,
         }
     }
 
@@ -264,6 +321,11 @@ impl Connection {
                 let body = Control::Handshake(Box::new(handshake));
                 Some(Transmit::control(&body, timestamp, SocketId(0)))
             }
+            Phase::Meeting(meeting) => {
+                let handshake = meeting.poll(&self.config, now)?;
+                let body = Control::Handshake(Box::new(handshake));
+                Some(Transmit::control(&body, timestamp, meeting.peer_id()))
+            }
             Phase::Connected(link) => link.poll_transmit(timestamp, now),
             Phase::Closed(_) => None,
         }
@@ -283,6 +345,7 @@ impl Connection {
         }
         match &self.phase {
             Phase::Calling(caller) => Some(caller.due()),
+            Phase::Meeting(meeting) => Some(meeting.due()),
             Phase::Connected(link) => Some(link.due(self.config.idle_timeout)),
             Phase::Closed(_) => None,
         }
@@ -293,6 +356,11 @@ impl Connection {
         match &mut self.phase {
             Phase::Calling(caller) => {
                 if caller.is_over(now) {
+                    self.end(CloseReason::HandshakeTimeout);
+                }
+            }
+            Phase::Meeting(meeting) => {
+                if meeting.is_over(now) {
                     self.end(CloseReason::HandshakeTimeout);
                 }
             }
@@ -325,7 +393,7 @@ impl Connection {
                 return;
             }
             Phase::Connected(link) => Some(link),
-            Phase::Calling(_) => None,
+            Phase::Calling(_) | Phase::Meeting(_) => None,
         };
         self.phase = Phase::Closed(link);
         self.events.push_back(Event::Closed(reason));
@@ -336,7 +404,7 @@ impl Connection {
     pub fn send_backlog(&self) -> usize {
         match &self.phase {
             Phase::Connected(link) => link.send_backlog(),
-            Phase::Calling(_) | Phase::Closed(_) => 0,
+            Phase::Calling(_) | Phase::Meeting(_) | Phase::Closed(_) => 0,
         }
     }
 
@@ -345,7 +413,7 @@ impl Connection {
     pub fn latencies(&self) -> Option<(Duration, Duration)> {
         match &self.phase {
             Phase::Connected(link) => Some(link.latencies()),
-            Phase::Calling(_) | Phase::Closed(_) => None,
+            Phase::Calling(_) | Phase::Meeting(_) | Phase::Closed(_) => None,
         }
     }
 
@@ -354,7 +422,7 @@ impl Connection {
     pub fn peer_version(&self) -> Option<u32> {
         match &self.phase {
             Phase::Connected(link) | Phase::Closed(Some(link)) => Some(link.peer_version()),
-            Phase::Calling(_) | Phase::Closed(None) => None,
+            Phase::Calling(_) | Phase::Meeting(_) | Phase::Closed(None) => None,
         }
     }
 
@@ -363,7 +431,7 @@ impl Connection {
     pub fn stats(&self) -> Stats {
         let mut stats = match &self.phase {
             Phase::Connected(link) | Phase::Closed(Some(link)) => link.stats(),
-            Phase::Calling(_) | Phase::Closed(None) => Stats::default(),
+            Phase::Calling(_) | Phase::Meeting(_) | Phase::Closed(None) => Stats::default(),
         };
         stats.malformed_packets += self.malformed;
         stats

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the end that waits | [`listener`] |
 //! | the end that calls | `caller` |
+//! | two ends that call each other | `rendezvous` |
 //! | what proves that a caller receives what is sent to it | [`cookie`] |
 //! | what both ends agree on | `agreement` |
 
@@ -11,6 +12,7 @@ pub(crate) mod agreement;
 pub(crate) mod caller;
 pub mod cookie;
 pub mod listener;
+pub(crate) mod rendezvous;
 
 use crate::packet::extension::{HsExtension, SrtFlags};
 

@@ -97,3 +97,53 @@ fn silence_ends_a_connection() {
         assert_eq!(world.end(end).next_timeout(), None);
     }
 }
+
+/// Both ends call each other; who leads is decided by their cookies.
+#[test]
+fn two_ends_meet() {
+    for seed in 0..200 {
+        let loss = if seed < 20 { 0.0 } else { 0.3 };
+        let mut ours = if seed % 2 == 0 {
+            config(120)
+        } else {
+            with_passphrase("a long passphrase")
+        };
+        ours.connect_timeout = Duration::from_secs(30);
+        let paths = both(lossy(loss, 60));
+        let mut world = World::rendezvous(seed, paths, [ours.clone(), ours], START);
+        assert!(
+            world.run_until(Duration::from_secs(30), |world| world.connected()),
+            "seed {seed}: {:?}",
+            world.events
+        );
+        for path in [0, 1] {
+            world.network.set_path(path, lossy(0.0, 60));
+        }
+        world.run(Duration::from_secs(2));
+        for from in [CALLER, LISTENER] {
+            assert_eq!(world.events[from], [Event::Connected], "seed {seed}");
+            world.stream(from, 0..20, Duration::from_millis(2));
+            world.run(Duration::from_secs(1));
+            assert_eq!(world.numbers(1 - from).len(), 20, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn ends_with_other_passphrases_do_not_meet() {
+    let configs = [
+        with_passphrase("passphrase one"),
+        with_passphrase("passphrase two"),
+    ];
+    let mut world = World::rendezvous(3, both(lossy(0.0, 60)), configs, START);
+    world.run(Duration::from_secs(5));
+    let mut reasons: Vec<Event> = world.events.concat();
+    reasons.sort_by_key(|event| matches!(event, Event::Closed(CloseReason::Refused(_))));
+    assert_eq!(
+        reasons,
+        [
+            Event::Closed(CloseReason::NotAccepted(Reason::BAD_SECRET)),
+            Event::Closed(CloseReason::Refused(Reason::BAD_SECRET))
+        ]
+    );
+}

@@ -85,6 +85,22 @@ impl World {
         }
     }
 
+    /// Two ends that meet: their sockets and addresses are those of caller and listener.
+    pub fn rendezvous(seed: u64, paths: Vec<Path>, configs: [Config; 2], start: Mono) -> Self {
+        let [first, second] = configs;
+        let mut world = Self::new(seed, paths, first.clone(), second.clone(), start);
+        let meet = |config, id, to, n| {
+            let seed = Seed([n; 32]);
+            Connection::rendezvous(config, id, address(to), Some("name"), &seed, start)
+        };
+        let n = seed as u8;
+        world.ends = [
+            Some(meet(first, SocketId(11), LISTENER, n)),
+            Some(meet(second, SocketId(22), CALLER, n.wrapping_add(100))),
+        ];
+        world
+    }
+
     pub fn end(&mut self, end: usize) -> &mut Connection {
         self.ends[end].as_mut().unwrap()
     }
@@ -167,7 +183,9 @@ impl World {
         if to == LISTENER {
             let Some(peek) = peek(&datagram) else { return };
             let known = self.ends[LISTENER].as_ref().filter(|connection| {
-                peek.destination == connection.id()
+                // Before it knows its peer it is a rendezvous, and all is for it.
+                connection.peer_id().is_none()
+                    || peek.destination == connection.id()
                     || peek.handshake_from.is_some() && peek.handshake_from == connection.peer_id()
             });
             if known.is_none() {
