@@ -32,6 +32,10 @@ impl Transmit {
             return transmit.with_content(&losses.0);
         }
         body.write_content(&mut content);
+        if content.is_empty() {
+            // libsrt sends a word where the draft has nothing, and since 1.5.4 complains of less.
+            content.extend_from_slice(&[0; 4]);
+        }
         transmit.with_content(&content)
     }
 
