@@ -8,6 +8,7 @@
 //! | `GET /streams/{id}/outputs` | JSON: the servers that the stream goes to, and how each does; 404 if it has none |
 //! | `GET /streams/{id}/inputs` | JSON: the inputs of a stream that has several, how each is, and which is shown since when and why; else 404 |
 //! | `GET /readyz` | 200 once all listeners are bound and until the drain begins, else 503 |
+//! | `GET /srt` | JSON: the SRT connections, and how each does, under libsrt's names |
 //! | `GET /streams/{id}/health` | JSON: what is measured of a publisher and what is wrong ([`health`]) |
 //!
 //! It runs on its own tokio runtime, so that a crowd of viewers cannot starve it and a slow
@@ -32,6 +33,9 @@ use weir_media::StreamName;
 /// What tells about a stream in JSON, by its name; `None` if there is nothing to tell.
 pub type Teller = Arc<dyn Fn(&str) -> Option<serde_json::Value> + Send + Sync>;
 
+/// What tells about all SRT connections in JSON.
+pub type SrtTeller = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+
 /// What the handlers look at.
 #[derive(Clone)]
 pub struct Api {
@@ -40,6 +44,7 @@ pub struct Api {
     health: health::Source,
     outputs: Option<Teller>,
     inputs: Option<Teller>,
+    srt: Option<SrtTeller>,
 }
 
 impl Api {
@@ -53,6 +58,7 @@ impl Api {
             health,
             outputs: None,
             inputs: None,
+            srt: None,
         }
     }
 
@@ -67,6 +73,13 @@ impl Api {
     #[must_use]
     pub fn with_inputs(mut self, inputs: Teller) -> Self {
         self.inputs = Some(inputs);
+        self
+    }
+
+    /// Tells of SRT connections what `srt` says.
+    #[must_use]
+    pub fn with_srt(mut self, srt: SrtTeller) -> Self {
+        self.srt = Some(srt);
         self
     }
 
@@ -88,6 +101,7 @@ impl Api {
             .route("/streams/{id}/health", get(stream_health))
             .route("/streams/{id}/outputs", get(outputs))
             .route("/streams/{id}/inputs", get(inputs))
+            .route("/srt", get(srt))
             .with_state(self)
     }
 }
@@ -119,6 +133,12 @@ fn told(teller: Option<Teller>, id: &str, nothing: &'static str) -> Response {
         }
         None => (StatusCode::NOT_FOUND, nothing).into_response(),
     }
+}
+
+async fn srt(State(api): State<Api>) -> impl IntoResponse {
+    let value = api.srt.map_or(serde_json::Value::Null, |tell| tell());
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, format!("{value}\n"))
 }
 
 async fn readyz(State(api): State<Api>) -> impl IntoResponse {

@@ -46,6 +46,8 @@ pub struct Counters {
     pub ts_received: Counter,
     /// Datagrams dropped because another sender has their port.
     pub ts_foreign: Counter,
+    /// What happens over SRT.
+    pub srt: crate::srt::Counters,
     /// Viewers of live frames there are, by protocol.
     pub viewers: Family<Protocol, Gauge>,
     /// Bytes given to viewers of live frames, by protocol.
@@ -162,6 +164,7 @@ impl Counters {
             "Datagrams dropped because another sender has their port",
             self.ts_foreign.clone(),
         );
+        self.srt.register(r);
         self.register_streams(r);
         self.register_viewers(r);
     }
@@ -282,6 +285,7 @@ impl Default for Counters {
             segments: Counter::default(),
             pull_failures: at_zero(RemoteFailure::ALL),
             ts_received: Counter::default(),
+            srt: crate::srt::Counters::default(),
             ts_foreign: Counter::default(),
             viewers: at_zero(Protocol::ALL),
             viewers_sent: at_zero(Protocol::ALL),

@@ -42,6 +42,7 @@ mod remote;
 mod secure;
 mod session;
 mod slate;
+pub mod srt;
 mod stream;
 #[cfg(test)]
 mod tests;

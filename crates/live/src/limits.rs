@@ -178,3 +178,32 @@ pub const UDP_SENDER_MAX: Duration = Duration::from_secs(1);
 
 /// UDP receives that are handled before other tasks have their turn: at most 4 MiB, if all are full.
 pub const RECEIVES_PER_TURN: usize = 64;
+
+/// How finely an SRT connection's timers run: what is due within it leaves, and is delivered,
+/// together.
+pub const SRT_TICK: Duration = Duration::from_millis(1);
+
+/// SRT calls of one address that are looked at, at once; then one per [`SRT_REQUEST_INTERVAL`].
+pub const SRT_REQUESTS_BURST: u32 = 50;
+
+/// See [`SRT_REQUESTS_BURST`].
+pub const SRT_REQUEST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Callers whose address is proved that a worker remembers, about 64 bytes each.
+pub const SRT_CALLERS_MAX: usize = 16_384;
+
+/// How long they are: a caller repeats its call for 3 s as a rule.
+pub const SRT_CALLER_KEPT: Duration = Duration::from_secs(10);
+
+/// Pause after the socket of the port failed.
+pub const SRT_SOCKET_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bytes of a message: seven packets of MPEG-TS.
+pub const SRT_PAYLOAD_BYTES: usize = 7 * 188;
+
+/// Bytes of a stream that are kept as MPEG-TS for players over SRT, per worker with players: about
+/// two groups of pictures.
+pub const SRT_RELAY_BYTES_MAX: usize = 32 << 20;
+
+/// How long a player whose stream has ended may take for what is left.
+pub const SRT_END_WAIT: Duration = Duration::from_secs(5);

@@ -101,11 +101,13 @@ pub enum Protocol {
     Flv,
     /// FLV over `WebSocket`.
     WsFlv,
+    /// MPEG-TS over SRT.
+    Srt,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Rtmp, Self::Flv, Self::WsFlv];
+    pub const ALL: &[Self] = &[Self::Rtmp, Self::Flv, Self::WsFlv, Self::Srt];
 
     /// The word in the metrics.
     #[must_use]
@@ -114,6 +116,7 @@ impl Protocol {
             Self::Rtmp => "rtmp",
             Self::Flv => "flv",
             Self::WsFlv => "ws_flv",
+            Self::Srt => "srt",
         }
     }
 }

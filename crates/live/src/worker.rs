@@ -17,9 +17,12 @@ use crate::remote::pull::Puller;
 use crate::remote::{Failure, Remotes, push};
 use crate::session::{self, Travelling};
 use crate::slate::{self, Slate};
+use crate::srt::port::Port;
+use crate::srt::{Srt, play, port};
 use crate::stream::{LiveStream, StreamLease};
 use arc_swap::ArcSwap;
-use std::cell::{Cell, RefCell};
+use bytes::Bytes;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -34,9 +37,9 @@ use weir_hub::fanout::{FanoutConfig, Start};
 use weir_media::codec::VIDEO_TIMESCALE;
 use weir_media::time::rescale;
 use weir_media::{Now, StreamName};
-use weir_net::ConnectionGuard;
 use weir_net::tls::Acceptor;
-use weir_ring::net::TcpStream;
+use weir_net::{ConnectionGuard, ConnectionLimits};
+use weir_ring::net::{TcpStream, UdpSocket};
 use weir_ring::{Notified, Notify, Receiver, Sender};
 use weir_store::{Library, ResumeInfo, ResumeTrack, Writer};
 
@@ -59,6 +62,8 @@ pub struct Shared {
     refusals: Refusals,
     /// Other servers; set before the workers start.
     pub remotes: OnceLock<Remotes>,
+    /// The SRT port, if there is one; set before the workers start.
+    pub srt: OnceLock<Arc<Srt>>,
     /// What streams show while nobody publishes; set before the workers start.
     pub slates: OnceLock<HashMap<StreamName, Slate>>,
     /// Streams with several inputs; set before the workers start.
@@ -80,6 +85,10 @@ pub(crate) enum Parcel {
     Pull(Box<Puller>),
     /// A worker with viewers of a stream wants its pieces.
     Watch(StreamName, Sender<FeedItem>),
+    /// An accepted publisher over SRT.
+    Srt(Box<port::Travelling>),
+    /// A datagram for a connection of this worker.
+    Datagram(SocketAddr, Bytes),
 }
 
 impl fmt::Debug for Parcel {
@@ -89,6 +98,8 @@ impl fmt::Debug for Parcel {
             Self::Resume(claim) => write!(f, "unsealed {}", claim.name()),
             Self::Pull(puller) => write!(f, "source of {}", puller.source().name),
             Self::Watch(name, _) => write!(f, "viewers of {name}"),
+            Self::Srt(travelling) => travelling.fmt(f),
+            Self::Datagram(from, _) => write!(f, "datagram from {from}"),
         }
     }
 }
@@ -126,6 +137,7 @@ impl Shared {
             owners: Owners::new(workers),
             refusals: Refusals::new(),
             remotes: OnceLock::new(),
+            srt: OnceLock::new(),
             slates: OnceLock::new(),
             failovers: OnceLock::new(),
             workers: senders,
@@ -184,6 +196,10 @@ struct Inner {
     leaving: Notify,
     /// Clients that were asked to connect elsewhere and are still here.
     asked: Rc<Cell<usize>>,
+    /// This worker's part of the SRT port, if there is one.
+    srt: OnceCell<Port>,
+    /// Streams that are played over SRT here.
+    ts_relays: RefCell<HashMap<StreamName, Rc<play::Relay>>>,
 }
 
 /// One of the clients that were asked to connect elsewhere.
@@ -209,6 +225,8 @@ impl Live {
             stopping: Cell::new(false),
             leaving: Notify::new(),
             asked: Rc::default(),
+            srt: OnceCell::new(),
+            ts_relays: RefCell::default(),
         };
         Self {
             inner: Rc::new(inner),
@@ -280,6 +298,16 @@ impl Live {
                 Parcel::Pull(puller) => {
                     weir_ring::spawn(puller.run(self.clone()));
                 }
+                Parcel::Srt(travelling) => {
+                    if let Some(port) = self.inner.srt.get() {
+                        port.take_over(*travelling);
+                    }
+                }
+                Parcel::Datagram(from, datagram) => {
+                    if let Some(port) = self.inner.srt.get() {
+                        port.handle(datagram, from, clock::now().mono);
+                    }
+                }
                 // Without the stream the queue is dropped, which is the end for its reader.
                 Parcel::Watch(name, to) => {
                     let stream = self.inner.streams.borrow().get(&name).cloned();
@@ -288,6 +316,85 @@ impl Live {
                     }
                 }
             }
+        }
+    }
+
+    /// Serves this worker's socket of the SRT port, on which datagrams are steered by their
+    /// destination modulo the number of workers. `limits` are those of its connections.
+    ///
+    /// # Errors
+    /// If the socket cannot be used.
+    pub fn serve_srt(
+        &self,
+        socket: std::net::UdpSocket,
+        limits: ConnectionLimits,
+    ) -> std::io::Result<()> {
+        let Some(srt) = self.shared().srt.get() else {
+            return Ok(());
+        };
+        let socket = UdpSocket::from_std(socket)?;
+        let port = Port::new(self.clone(), srt.clone(), socket, limits);
+        weir_ring::spawn(port.clone().run());
+        let _ = self.inner.srt.set(port);
+        Ok(())
+    }
+
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.shared().workers.len().max(1)
+    }
+
+    /// The worker that datagrams of this SRT connection come to.
+    pub(crate) fn srt_owner(&self, id: u32) -> usize {
+        usize::try_from(id).unwrap_or(0) % self.workers()
+    }
+
+    /// Passes a publisher on to `owner`; false if that worker's queue is full.
+    pub(crate) fn pass_on_srt(&self, owner: usize, travelling: port::Travelling) -> bool {
+        let handoff = Handoff(Parcel::Srt(Box::new(travelling)));
+        let worker = self.shared().workers.get(owner);
+        let passed = worker.is_some_and(|worker| worker.try_send(handoff).is_ok());
+        self.shared().counters.moved.inc_by(u64::from(passed));
+        passed
+    }
+
+    /// Passes a datagram on to `owner`; false if that worker's queue is full.
+    pub(crate) fn pass_on_datagram(&self, owner: usize, from: SocketAddr, datagram: Bytes) -> bool {
+        let worker = self.shared().workers.get(owner);
+        let handoff = Handoff(Parcel::Datagram(from, datagram));
+        worker.is_some_and(|worker| worker.try_send(handoff).is_ok())
+    }
+
+    /// Whether an address was refused too often lately.
+    pub(crate) fn is_refused_often(&self, address: IpAddr) -> bool {
+        let now = clock::now().mono;
+        self.shared().refusals.is_exhausted(address, now)
+    }
+
+    /// A publish request from this address was refused, unless it is our own fault: encoders may
+    /// share an address.
+    pub(crate) fn note_refused(&self, reason: Refused, address: IpAddr) {
+        let ours = [Refused::Busy, Refused::Store, Refused::HookFailed];
+        if !ours.contains(&reason) {
+            self.note_refusal(address);
+        }
+    }
+
+    /// A stream that is played over SRT here already.
+    pub(crate) fn ts_relay(&self, name: &StreamName) -> Option<Rc<play::Relay>> {
+        let relays = self.inner.ts_relays.borrow();
+        relays.get(name).filter(|relay| !relay.has_ended()).cloned()
+    }
+
+    pub(crate) fn add_ts_relay(&self, name: &StreamName, relay: Rc<play::Relay>) {
+        let mut relays = self.inner.ts_relays.borrow_mut();
+        relays.insert(name.clone(), relay);
+    }
+
+    pub(crate) fn remove_ts_relay(&self, name: &StreamName, relay: &Rc<play::Relay>) {
+        let mut relays = self.inner.ts_relays.borrow_mut();
+        if relays.get(name).is_some_and(|r| Rc::ptr_eq(r, relay)) {
+            relays.remove(name);
         }
     }
 

@@ -101,6 +101,10 @@ settings! {
     rtmp: Listen = listen("[::]:1935"), "WEIR_RTMP", "ADDR";
     /// RTMP ingest under TLS, once the file names a certificate: IP:PORT or off
     rtmps: Listen = listen("[::]:1936"), "WEIR_RTMPS", "ADDR";
+    /// SRT ingest and play, on UDP: IP:PORT or off
+    srt: Listen = listen("[::]:8890"), "WEIR_SRT", "ADDR";
+    /// How long SRT connections wait for what is lost, at least, 20ms to 30s
+    srt_latency: Span = Span(Duration::from_millis(120)), "WEIR_SRT_LATENCY", "TIME";
     /// Applications of rtmp://HOST/APPLICATION, between commas; all lead to the same streams
     applications: Applications = Applications(vec!["live".into()]), "WEIR_APPLICATIONS", "NAMES";
     /// Worker threads, each pinned to a core; 0 is one per core
@@ -179,7 +183,8 @@ impl Settings {
     /// cannot be.
     fn holds_secrets(&self) -> bool {
         let signs = |i: &InputEntry| !(i.signing_keys.is_empty() && i.tencent_keys.is_empty());
-        self.inputs.iter().any(signs) || self.hooks.secret.is_some()
+        let encrypts = self.inputs.iter().any(|i| i.passphrase.is_some());
+        self.inputs.iter().any(signs) || encrypts || self.hooks.secret.is_some()
     }
 
     /// Rules that one value alone cannot break.
@@ -200,6 +205,7 @@ impl Settings {
         within("part", self.part, 100, 2000)?;
         within("window", self.window, 3000, 86_400_000)?;
         within("grace", self.grace, 0, 3_600_000)?;
+        within("srt_latency", self.srt_latency, 20, 30_000)?;
         let merge_ms_max = u64::try_from(FANOUT_MERGE_MAX.as_millis()).unwrap_or(u64::MAX);
         within("merge", self.merge, 0, merge_ms_max)?;
         let timeout = self.hooks.timeout.unwrap_or(HOOK_TIMEOUT);

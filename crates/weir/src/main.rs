@@ -16,6 +16,7 @@ mod ready;
 mod remotes;
 mod server;
 mod slates;
+mod srt;
 mod worker;
 
 use std::process::ExitCode;

@@ -28,6 +28,9 @@ pub struct Ready {
     /// RTMP ingest under TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rtmps: Option<String>,
+    /// SRT ingest and play.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srt: Option<String>,
 }
 
 impl Ready {

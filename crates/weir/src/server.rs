@@ -3,9 +3,9 @@
 use crate::config::{CertificateEntry, Listen, Settings};
 use crate::ready::{self, Ready};
 use crate::worker::{Parts, Worker};
-use crate::{failovers, logging, metrics, policy, remotes, slates};
+use crate::{failovers, logging, metrics, policy, remotes, slates, srt};
 use prometheus_client::registry::Registry;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use weir_hub::fanout::FanoutConfig;
 use weir_live::{Handoff, Shared};
 use weir_media::StreamName;
 use weir_net::tls::{Acceptor, Identity};
+use weir_net::udp::Steering;
 use weir_serve::AccessLog;
 use weir_store::limits::WORKERS_MAX;
 use weir_store::{DiskSpace, Library, LibraryConfig};
@@ -95,6 +96,7 @@ impl Server {
         let remotes = remotes::remotes(settings)?;
         metrics::register_outputs(&mut registry, &remotes);
         let _ = shared.0.remotes.set(remotes);
+        let _ = shared.0.srt.set(Arc::new(srt::port(settings)?));
         let _ = shared.0.slates.set(slates::load(settings)?);
         let several = failovers::load(settings);
         failovers::register(&mut registry, &several);
@@ -102,11 +104,13 @@ impl Server {
         delivery.hear_viewers(&shared.0);
         let (outputs, inputs) = (outputs_teller(&shared.0), inputs_teller(&shared.0));
         let watched = shared.0.clone();
+        let shared_srt = shared.0.clone();
         let health = Arc::new(move |name: &StreamName| watched.health.health(name));
         let (workers, stops) = start_workers(shared, listeners, cpus, &mut registry, &delivery)?;
         let is_ready = Arc::new(AtomicBool::new(true));
         let answers = Api::new(Arc::new(registry), is_ready.clone(), health);
         let answers = answers.with_outputs(outputs).with_inputs(inputs);
+        let answers = answers.with_srt(srt::teller(&shared_srt));
         let control = start_control(api, answers, library.clone())?;
         let pending_hooks = runner.map(|runner| {
             let pending = runner.pending();
@@ -152,6 +156,9 @@ impl Server {
         }
         if let Some(rtmps) = &ready.rtmps {
             info!("or, under TLS, to rtmps://{rtmps}/live by the name of a certificate");
+        }
+        if let Some(srt) = &ready.srt {
+            info!("or over SRT to srt://{srt}?streamid=publish:KEY; play with streamid=read:NAME");
         }
         if let Some(http) = &ready.http {
             info!("watch at http://{http}/NAME/watch or /NAME/manifest/video.m3u8");
@@ -283,6 +290,7 @@ fn http_options(settings: &Settings) -> Result<weir_serve::Options, String> {
 struct Listeners {
     rtmp: Vec<TcpListener>,
     rtmps: Vec<TcpListener>,
+    srt: Vec<UdpSocket>,
     http: Vec<TcpListener>,
     https: Vec<TcpListener>,
     api: Vec<TcpListener>,
@@ -296,6 +304,7 @@ impl Listeners {
                 Some(_) => bind(settings.rtmps, workers, "rtmps")?,
                 None => Vec::new(),
             },
+            srt: bind_srt(settings.srt, workers)?,
             http: bind(settings.http, workers, "http")?,
             https: match delivery.https {
                 Some(_) => bind(settings.https, workers, "https")?,
@@ -320,6 +329,7 @@ impl Listeners {
             api: local(&self.api),
             rtmp: local(&self.rtmp),
             rtmps: local(&self.rtmps),
+            srt: local_srt(&self.srt),
         }
     }
 }
@@ -407,6 +417,7 @@ fn start_workers(
     shared.counters.register(registry);
     http_counters.register(registry);
     let (mut rtmp, mut http) = (listeners.rtmp.into_iter(), listeners.http.into_iter());
+    let mut srt = listeners.srt.into_iter();
     let (mut https, mut rtmps) = (listeners.https.into_iter(), listeners.rtmps.into_iter());
     let (mut workers, mut stops) = (Vec::new(), Vec::new());
     for (index, (cpu, handoffs)) in cpus.into_iter().zip(handoffs).enumerate() {
@@ -425,6 +436,7 @@ fn start_workers(
             http_options: delivery.options.clone(),
             rtmp: rtmp.next(),
             rtmps: rtmps.next().zip(delivery.rtmps.clone()),
+            srt: srt.next(),
             http: http.next(),
             https: https.next().zip(delivery.https.clone()),
             connections: delivery.connections,
@@ -580,6 +592,22 @@ fn bind(listen: Listen, count: usize, flag: &'static str) -> Result<Vec<TcpListe
         Some(address) => weir_net::bind(address, count, flag).map_err(|e| e.to_string()),
         None => Ok(Vec::new()),
     }
+}
+
+/// Where an SRT packet says which connection it is of (draft-sharabayko-srt-01 section 3).
+const SRT_DESTINATION: Steering = Steering { offset: 12 };
+
+fn bind_srt(listen: Listen, count: usize) -> Result<Vec<UdpSocket>, String> {
+    match listen.0.socket() {
+        Some(address) => {
+            weir_net::udp::bind(address, count, "srt", SRT_DESTINATION).map_err(|e| e.to_string())
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+fn local_srt(sockets: &[UdpSocket]) -> Option<String> {
+    Some(sockets.first()?.local_addr().ok()?.to_string())
 }
 
 fn local(listeners: &[TcpListener]) -> Option<String> {

@@ -39,6 +39,8 @@ pub struct Parts {
     pub http: Option<std::net::TcpListener>,
     /// Likewise, with what they show.
     pub https: Option<(std::net::TcpListener, Acceptor)>,
+    /// Its socket of the SRT port.
+    pub srt: Option<std::net::UdpSocket>,
     /// Connections it may hold, in all and for one address.
     pub connections: (usize, usize),
     /// Sessions that come from other workers.
@@ -127,6 +129,11 @@ async fn work(mut parts: Parts, started: &mpsc::SyncSender<Result<(), Unavailabl
         };
         let admit = (limits.clone(), refused.clone());
         accepting.push(weir_ring::spawn(accept(listener, admit, serve)));
+    }
+    if let Some(socket) = parts.srt
+        && let Err(e) = live.serve_srt(socket, limits.clone())
+    {
+        error!("SRT: cannot use the socket: {e}");
     }
     if let Some(listener) = parts.http {
         let server = server.clone();

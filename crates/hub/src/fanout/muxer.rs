@@ -45,6 +45,7 @@ pub struct Muxer {
     /// Kinds of tracks whose configuration came since the tracks were last settled.
     seen: Vec<TrackKind>,
     open: Vec<Body>,
+    open_frames: Vec<Frame>,
     open_bytes: usize,
     open_starts: bool,
     open_time_ms: i64,
@@ -80,6 +81,7 @@ impl Muxer {
             said: Metadata::default(),
             seen: Vec::new(),
             open: Vec::new(),
+            open_frames: Vec::new(),
             open_bytes: 0,
             open_starts: false,
             open_time_ms: 0,
@@ -159,6 +161,7 @@ impl Muxer {
             return;
         }
         let base = rescale(BASE_90K, STREAM_TIMESCALE, scale);
+        let original = frame.clone();
         let mut frame = frame.clone();
         frame.dts = frame.dts.saturating_sub(base);
         frame.pts = frame.pts.saturating_sub(base);
@@ -180,6 +183,7 @@ impl Muxer {
         }
         self.open_bytes += body.len();
         self.open.push(body);
+        self.open_frames.push(original);
         self.last_ms = self.last_ms.max(time_ms);
         self.schedule(frame.kind, now);
         self.flush(now);
@@ -239,7 +243,10 @@ impl Muxer {
         if self.open.is_empty() {
             return;
         }
-        let messages = std::mem::take(&mut self.open);
+        let messages = (
+            std::mem::take(&mut self.open),
+            std::mem::take(&mut self.open_frames),
+        );
         let (starts, time_ms) = (self.open_starts, self.open_time_ms);
         let piece = Piece::new(self.next, starts, self.setup.clone(), messages, time_ms);
         self.next = (self.next.0 + 1, self.next.1 + piece.len as u64);

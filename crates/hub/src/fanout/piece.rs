@@ -3,6 +3,7 @@
 use super::setup::Setup;
 use bytes::{Bytes, BytesMut};
 use std::sync::{Arc, OnceLock};
+use weir_media::Frame;
 use weir_rtmp::flv;
 use weir_rtmp::limits::CHUNK_SIZE_PLAY;
 use weir_rtmp::mux::Body;
@@ -31,6 +32,7 @@ pub struct Piece {
     pub(super) starts: bool,
     pub(super) setup: Arc<Setup>,
     pub(super) messages: Vec<Body>,
+    pub(super) frames: Vec<Frame>,
     pub(super) len: usize,
     /// Time of the first message in milliseconds, not wrapped.
     pub(super) time_ms: i64,
@@ -51,7 +53,7 @@ impl Piece {
         (number, offset): (u64, u64),
         starts: bool,
         setup: Arc<Setup>,
-        messages: Vec<Body>,
+        (messages, frames): (Vec<Body>, Vec<Frame>),
         time_ms: i64,
     ) -> Self {
         let len = messages.iter().map(Body::len).sum();
@@ -61,6 +63,7 @@ impl Piece {
             starts,
             setup,
             messages,
+            frames,
             len,
             time_ms,
             rtmp: Muxed::default(),
@@ -91,6 +94,12 @@ impl Piece {
     #[must_use]
     pub fn messages(&self) -> &[Body] {
         &self.messages
+    }
+
+    /// What its messages were made of, at its place in the stream: for a format that is no FLV.
+    #[must_use]
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
     }
 
     /// Bytes of its messages' bodies.

@@ -2,7 +2,7 @@
 
 use super::value::{
     AccessFormat, Applications, ForwardedField, HookFormat, HookUrl, InputKey, InputName,
-    InputSecret, Listen, LogFormat, Networks, RemoteUrl, Sites, Span,
+    InputPassphrase, InputSecret, Listen, LogFormat, Networks, RemoteUrl, Sites, Span,
 };
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,9 @@ pub struct InputEntry {
     /// Keys that sign push URLs in Tencent's form.
     #[serde(default)]
     pub tencent_keys: Vec<InputSecret>,
+    /// What encrypts it over SRT, for publishers and players.
+    #[serde(default)]
+    pub passphrase: Option<InputPassphrase>,
     /// Networks that may publish it; everybody if it is empty.
     #[serde(default)]
     pub publish_allow: Networks,
@@ -232,6 +235,8 @@ pub struct FileConfig {
     pub api: Option<Listen>,
     pub rtmp: Option<Listen>,
     pub rtmps: Option<Listen>,
+    pub srt: Option<Listen>,
+    pub srt_latency: Option<Span>,
     pub applications: Option<Applications>,
     pub workers: Option<usize>,
     pub segment: Option<Span>,

@@ -307,6 +307,18 @@ impl FromStr for InputKey {
     }
 }
 
+/// The SRT passphrase of an `[[input]]`.
+#[derive(Debug, Clone)]
+pub struct InputPassphrase(pub weir_live::srt::Passphrase);
+
+impl<'de> Deserialize<'de> for InputPassphrase {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let parsed = weir_live::srt::Passphrase::parse(&text);
+        parsed.map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
 /// A secret of an `[[input]]`.
 #[derive(Debug, Clone)]
 pub struct InputSecret(pub Secret);

@@ -1,0 +1,411 @@
+//! Players over SRT: a stream as a transport stream, muxed once per worker for all of them.
+//!
+//! A player has no queue here: what it is sent waits in its connection, which gives up what would
+//! come too late. One whose connection has no room goes on at the next random access point.
+
+use super::board::Shown;
+use super::line::{Line, Over, Work};
+use crate::admit::Admitted;
+use crate::clock;
+use crate::counters::Viewer;
+use crate::feed::Subscription;
+use crate::limits::{SRT_END_WAIT, SRT_PAYLOAD_BYTES, SRT_RELAY_BYTES_MAX};
+use crate::reasons::{Protocol, ViewerClosed};
+use crate::remote::Failure;
+use crate::worker::Live;
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tracing::{info, warn};
+use weir_hub::fanout::{Part, Piece, Start};
+use weir_media::{CodecConfig, Frame, Mono, Sample, StreamName, TrackKind};
+use weir_ring::{Either, Notified, Notify};
+use weir_srt::{Connection, SendError, Stats};
+use weir_ts::{TrackSegment, carries, mux_segment, payload_packets};
+
+/// A stream as SRT has it, on one worker: what came since the last random access point.
+#[derive(Default)]
+pub(crate) struct Relay {
+    blocks: RefCell<VecDeque<Rc<Block>>>,
+    /// Number of the next block.
+    next: Cell<u64>,
+    bytes: Cell<usize>,
+    news: Notify,
+    players: Cell<usize>,
+    /// Told when a player leaves.
+    left: Notify,
+    ended: Cell<bool>,
+}
+
+/// A piece of the stream.
+struct Block {
+    number: u64,
+    /// A player may begin here.
+    starts: bool,
+    payloads: Vec<Bytes>,
+    bytes: usize,
+}
+
+/// A player's place.
+pub(super) struct Seat {
+    relay: Rc<Relay>,
+    next: u64,
+    /// Nothing before the next start is of use.
+    wants_start: bool,
+    waiting: Option<Notified>,
+}
+
+/// A place in a live stream; waits up to `wait` for it to be there.
+pub(super) async fn relay(
+    live: &Live,
+    name: &StreamName,
+    start: Start,
+    wait: Duration,
+) -> Option<Seat> {
+    if let Some(relay) = live.ts_relay(name) {
+        return Some(relay.sit());
+    }
+    let subscription = live.subscribe(name, start, wait).await?;
+    // Somebody else may have waited too.
+    if let Some(relay) = live.ts_relay(name) {
+        return Some(relay.sit());
+    }
+    let relay = Rc::new(Relay::default());
+    live.add_ts_relay(name, relay.clone());
+    let seat = relay.sit();
+    let (live, name) = (live.clone(), name.clone());
+    weir_ring::spawn(async move {
+        relay.run(&name, subscription).await;
+        live.remove_ts_relay(&name, &relay);
+    });
+    Some(seat)
+}
+
+impl Relay {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    fn sit(self: &Rc<Self>) -> Seat {
+        self.players.set(self.players.get() + 1);
+        let blocks = self.blocks.borrow();
+        let start = blocks.iter().rev().find(|b| b.starts);
+        Seat {
+            relay: self.clone(),
+            next: start.map_or(self.next.get(), |b| b.number),
+            wants_start: true,
+            waiting: None,
+        }
+    }
+
+    /// Muxes until the stream ends or the last player has left.
+    async fn run(&self, name: &StreamName, mut subscription: Subscription) {
+        let mut muxer = Muxer::default();
+        loop {
+            let left = self.left.notified();
+            if self.players.get() == 0 {
+                break;
+            }
+            match weir_ring::select(subscription.ready(), left).await {
+                Either::Left(false) => break,
+                Either::Left(true) => {
+                    subscription.read(|part| {
+                        if let Part::Piece(piece) = part {
+                            self.push(muxer.mux(name, piece), piece.starts());
+                        }
+                    });
+                    self.news.notify_all();
+                }
+                Either::Right(()) => {}
+            }
+        }
+        self.ended.set(true);
+        self.news.notify_all();
+    }
+
+    fn push(&self, muxed: Bytes, starts: bool) {
+        if muxed.is_empty() {
+            return;
+        }
+        let mut blocks = self.blocks.borrow_mut();
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let cut = (0..muxed.len()).step_by(SRT_PAYLOAD_BYTES);
+        let payloads = cut.map(|at| muxed.slice(at..muxed.len().min(at + SRT_PAYLOAD_BYTES)));
+        let mut bytes = self.bytes.get() + muxed.len();
+        blocks.push_back(Rc::new(Block {
+            number,
+            starts,
+            payloads: payloads.collect(),
+            bytes: muxed.len(),
+        }));
+        // What is before the last start is kept for one turn: players are told after it.
+        let keep_from = blocks
+            .iter()
+            .rev()
+            .filter(|b| b.starts)
+            .nth(1)
+            .map(|b| b.number);
+        while let Some(oldest) = blocks.front()
+            && (keep_from.is_some_and(|from| oldest.number < from) || bytes > SRT_RELAY_BYTES_MAX)
+            && blocks.len() > 1
+        {
+            bytes -= oldest.bytes;
+            blocks.pop_front();
+        }
+        self.bytes.set(bytes);
+    }
+
+    fn block(&self, number: u64) -> Option<Rc<Block>> {
+        let blocks = self.blocks.borrow();
+        let first = blocks.front()?.number;
+        let at = usize::try_from(number.saturating_sub(first)).ok()?;
+        blocks.get(at).cloned()
+    }
+}
+
+impl Seat {
+    /// Ready when there is a block, or none will come.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.next < self.relay.next.get() || self.relay.has_ended() {
+                return Poll::Ready(());
+            }
+            let news = || self.relay.news.notified();
+            let waiting = self.waiting.get_or_insert_with(news);
+            if Pin::new(waiting).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.waiting = None;
+        }
+    }
+
+    /// The next block that is of use, if it is there.
+    fn take(&mut self) -> Option<Rc<Block>> {
+        while let Some(block) = self.relay.block(self.next) {
+            // Some may have been thrown away meanwhile: then pictures are missing.
+            self.wants_start |= block.number != self.next;
+            self.next = block.number + 1;
+            if !self.wants_start || block.starts {
+                self.wants_start = false;
+                return Some(block);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.relay
+            .players
+            .set(self.relay.players.get().saturating_sub(1));
+        self.relay.left.notify_all();
+    }
+}
+
+/// Writes pieces as MPEG-TS, each with its tables, so that a player may begin at any.
+#[derive(Default)]
+struct Muxer {
+    sequence: u64,
+    video: TrackState,
+    audio: TrackState,
+    refused: bool,
+}
+
+/// What goes on from piece to piece.
+#[derive(Default)]
+struct TrackState {
+    /// Packets with payload so far: the continuity counter.
+    packets: u64,
+    /// How long the last frame was, in ticks.
+    duration: u32,
+}
+
+/// A track's part of a piece.
+struct TrackPart<'a> {
+    config: &'a CodecConfig,
+    decode_time: i64,
+    samples: Vec<Sample>,
+    payload: Vec<Bytes>,
+}
+
+impl Muxer {
+    fn mux(&mut self, name: &StreamName, piece: &Piece) -> Bytes {
+        let setup = piece.setup();
+        let parts: Vec<TrackPart<'_>> = [TrackKind::Video, TrackKind::Audio]
+            .into_iter()
+            .filter_map(|kind| {
+                let config = setup.track(kind).filter(|config| carries(config))?;
+                let frames = piece.frames().iter().filter(|f| f.kind == kind);
+                let state = self.state(kind);
+                Some(TrackPart::new(config, frames, &mut state.duration))
+            })
+            .collect();
+        if parts.iter().all(|part| part.samples.is_empty()) {
+            return Bytes::new();
+        }
+        let tracks: Vec<_> = parts
+            .iter()
+            .map(|part| TrackSegment {
+                config: part.config,
+                decode_time: part.decode_time,
+                packets_before: self.state(part.config.kind()).packets,
+                samples: &part.samples,
+                payload: &part.payload,
+            })
+            .collect();
+        let mut out = Vec::new();
+        if let Err(e) = mux_segment(self.sequence, &tracks, &mut out) {
+            if !std::mem::replace(&mut self.refused, true) {
+                warn!(stream = %name, "SRT players miss what MPEG-TS cannot carry: {e}");
+            }
+            return Bytes::new();
+        }
+        self.sequence += 1;
+        for part in &parts {
+            let state = self.state(part.config.kind());
+            state.packets += payload_packets(part.config, &part.samples);
+        }
+        out.into()
+    }
+
+    fn state(&mut self, kind: TrackKind) -> &mut TrackState {
+        match kind {
+            TrackKind::Video => &mut self.video,
+            TrackKind::Audio => &mut self.audio,
+        }
+    }
+}
+
+impl<'a> TrackPart<'a> {
+    fn new<'f>(
+        config: &'a CodecConfig,
+        frames: impl Iterator<Item = &'f Frame>,
+        duration: &mut u32,
+    ) -> Self {
+        let frames: Vec<&Frame> = frames.collect();
+        let samples = frames.iter().enumerate().filter_map(|(i, frame)| {
+            if let Some(next) = frames.get(i + 1) {
+                *duration = u32::try_from(next.dts - frame.dts).unwrap_or(1).max(1);
+            }
+            Some(Sample {
+                size: u32::try_from(frame.payload.len()).ok()?,
+                duration: *duration,
+                composition_offset: i32::try_from(frame.pts - frame.dts).ok()?,
+                flags: config.sample_flags(&frame.payload, frame.key).ok()?,
+            })
+        });
+        let samples: Vec<Sample> = samples.collect();
+        let payload = match samples.len() == frames.len() {
+            true => frames.iter().map(|f| f.payload.clone()).collect(),
+            false => Vec::new(),
+        };
+        Self {
+            config,
+            decode_time: frames.first().map_or(0, |f| f.dts),
+            samples,
+            payload,
+        }
+    }
+}
+
+/// One player.
+pub(super) struct Player {
+    live: Live,
+    connection: u64,
+    /// Goes with the player: its end tells the hook.
+    admitted: Admitted,
+    seat: Seat,
+    viewer: Viewer,
+    shown: Shown,
+    /// Since when there is nothing more to come.
+    ended: Option<Mono>,
+}
+
+impl Player {
+    pub(super) fn new(
+        live: Live,
+        connection: u64,
+        admitted: Admitted,
+        seat: Seat,
+        shown: Shown,
+    ) -> Self {
+        let viewer = live.shared().counters.viewer(Protocol::Srt);
+        Self {
+            live,
+            connection,
+            admitted,
+            seat,
+            viewer,
+            shown,
+            ended: None,
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn serve(mut self, line: &Line) {
+        let over = line.run(&mut self).await;
+        self.note(&line.stats());
+        info!(connection = self.connection, stream = %self.admitted.name, "SRT player: {over}");
+    }
+
+    fn note(&self, stats: &Stats) {
+        let before = self.shown.update(stats);
+        self.live.shared().counters.srt.add(&before, stats);
+        let sent = stats.sent_bytes.saturating_sub(before.sent_bytes);
+        self.viewer
+            .sent(usize::try_from(sent).unwrap_or(usize::MAX));
+    }
+}
+
+impl Work for Player {
+    /// A player has nothing to say.
+    fn message(&mut self, _: &Bytes, _: Mono) -> Result<(), Over> {
+        Ok(())
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.ended {
+            Some(_) => Poll::Pending,
+            None => self.seat.poll_ready(cx),
+        }
+    }
+
+    fn run(&mut self, connection: &mut Connection, now: Mono) -> Result<(), Over> {
+        while let Some(block) = self.seat.take() {
+            for payload in &block.payloads {
+                match connection.send(payload.clone(), now) {
+                    Ok(()) => {}
+                    Err(SendError::Full) => {
+                        self.seat.wants_start = true;
+                        self.viewer.skipped(1);
+                        break;
+                    }
+                    // Its end is told as an event.
+                    Err(_) => return Ok(()),
+                }
+            }
+        }
+        if self.seat.relay.has_ended() {
+            self.viewer.closed(ViewerClosed::Ended);
+            self.ended = Some(clock::now().mono);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, stats: &Stats, now: Mono) -> Result<(), Over> {
+        self.note(stats);
+        match self.ended {
+            Some(since) if stats.send_buffer_packets == 0 || now.since(since) >= SRT_END_WAIT => {
+                Err(Failure::Ended.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
