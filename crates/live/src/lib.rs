@@ -58,6 +58,8 @@ pub use failover::{Failover, FailoverStatus, Failovers};
 pub use feed::Subscription;
 pub use flv::FlvViewer;
 pub use reasons::{Closed, Happened, PlayRefused, Protocol, Refused, RemoteFailure, ViewerClosed};
-pub use remote::{Listen, Origin, Output, OutputState, OutputStatus, Remote, Remotes, Source};
+pub use remote::{
+    Listen, Origin, Output, OutputState, OutputStatus, Remote, Remotes, Source, SrtRemote, Target,
+};
 pub use slate::Slate;
 pub use worker::{Handoff, Live, Shared};

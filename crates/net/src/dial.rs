@@ -6,6 +6,7 @@ use crate::resolve::Names;
 use crate::stream::Stream;
 use crate::tls::Connector;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use weir_ring::net::TcpStream;
 
@@ -46,6 +47,24 @@ impl Dialer {
         }
     }
 
+    /// The addresses of `host` that may be reached, at most [`ADDRESSES_TRIED_MAX`], for protocols
+    /// without connections.
+    ///
+    /// # Errors
+    /// `PermissionDenied` if it has none; those of [`Names::lookup`]; `TimedOut`.
+    pub async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let addresses = match weir_ring::timeout(DIAL_WAIT, self.names.lookup(host, port)).await {
+            Ok(addresses) => addresses?,
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+        };
+        let reached = addresses.into_iter().filter(|a| self.reach.allows(a.ip()));
+        let reached: Vec<_> = reached.take(ADDRESSES_TRIED_MAX).collect();
+        match reached.is_empty() {
+            true => Err(unreachable()),
+            false => Ok(reached),
+        }
+    }
+
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let mut failed = None;
         let addresses = self.names.lookup(host, port).await?;
@@ -57,9 +76,11 @@ impl Dialer {
                 Err(_) => failed = Some(io::ErrorKind::TimedOut.into()),
             }
         }
-        Err(failed.unwrap_or_else(|| {
-            let why = "its address is private, and private_targets does not name it";
-            io::Error::new(io::ErrorKind::PermissionDenied, why)
-        }))
+        Err(failed.unwrap_or_else(unreachable))
     }
+}
+
+fn unreachable() -> io::Error {
+    let why = "its address is private, and private_targets does not name it";
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
 }

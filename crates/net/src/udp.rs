@@ -12,7 +12,7 @@ use crate::listen::patiently;
 use rustix::net::sockopt;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::Duration;
 use weir_ring::net::{attach_reuseport_filter, join_multicast_source};
@@ -117,6 +117,21 @@ fn program(steering: Steering, count: usize) -> io::Result<Vec<libc::sock_filter
     ])
 }
 
+/// A socket of any free port, for datagrams to and from `peer`.
+///
+/// # Errors
+/// Those of socket(2) and bind(2).
+pub fn outgoing(peer: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr = match peer {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let address = SocketAddr::new(any, 0);
+    let socket = socket(address)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
 /// What a socket that only receives listens to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listening {
@@ -191,7 +206,6 @@ fn join(socket: &Socket, group: IpAddr, source: Option<IpAddr>, interface: u32) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
 
     const STEERING: Steering = Steering { offset: 12 };
 

@@ -9,7 +9,7 @@ pub use file::{
 };
 pub use value::{
     AccessFormat, Applications, ForwardedField, InputName, InputSecret, Listen, LogFormat,
-    Networks, Place, RemoteUrl, Span,
+    Networks, Place, Span,
 };
 
 use clap::Args;

@@ -1,12 +1,12 @@
 //! Other servers, from the settings.
 
-use crate::config::{Place, PullEntry, PushEntry, RemoteUrl, Settings};
+use crate::config::{Place, PullEntry, PushEntry, Settings};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_live::limits::OUTPUTS_MAX;
-use weir_live::{Origin, Output, Remote, Remotes, Source};
+use weir_live::{Origin, Output, Remote, Remotes, Source, Target};
 use weir_media::StreamName;
 use weir_net::tls::Connector;
 use weir_net::{Dialer, Reach};
@@ -34,9 +34,15 @@ pub fn check(settings: &Settings) -> Result<(), String> {
         }
         match place(&within, entry)? {
             Place::Rtmp(url) => {
-                reachable(settings, &url).map_err(|e| format!("{within}: {e}"))?;
+                reachable(settings, &url.host).map_err(|e| format!("{within}: {e}"))?;
                 if entry.program.is_some() {
-                    return Err(format!("{within}: program is for udp://"));
+                    return Err(format!("{within}: program is for transport streams"));
+                }
+            }
+            Place::Srt(remote) => {
+                reachable(settings, &remote.host).map_err(|e| format!("{within}: {e}"))?;
+                if entry.tls_ca.is_some() {
+                    return Err(format!("{within}: tls_ca is for rtmps://"));
                 }
             }
             Place::Listen(listen) => {
@@ -70,8 +76,15 @@ pub fn check(settings: &Settings) -> Result<(), String> {
             if !names.insert(entry.name.0.as_str()) {
                 return Err(format!("{within}: the name is there twice"));
             }
-            let url = url(&within, &entry.url, entry.key.as_deref())?;
-            reachable(settings, &url).map_err(|e| format!("{within}: {e}"))?;
+            let place = entry.url.place(entry.key.as_deref());
+            let host = match place.map_err(|e| format!("{within}: {e}"))? {
+                Place::Rtmp(url) => url.host,
+                Place::Srt(remote) => remote.host,
+                Place::Listen(_) => {
+                    return Err(format!("{within}: the address is none to push to"));
+                }
+            };
+            reachable(settings, &host).map_err(|e| format!("{within}: {e}"))?;
         }
     }
     Ok(())
@@ -87,8 +100,8 @@ fn within(name: &StreamName, entry: &PushEntry) -> String {
 }
 
 /// A literal address can be looked at before any connection is made.
-fn reachable(settings: &Settings, url: &Url) -> Result<(), String> {
-    let Ok(address) = url.host.parse() else {
+fn reachable(settings: &Settings, host: &str) -> Result<(), String> {
+    let Ok(address) = host.parse() else {
         return Ok(());
     };
     match Reach::new(settings.private_targets.0.clone()).allows(address) {
@@ -103,18 +116,13 @@ fn reachable(settings: &Settings, url: &Url) -> Result<(), String> {
 fn place(within: &str, entry: &PullEntry) -> Result<Place, String> {
     let place = entry.url.place(entry.key.as_deref());
     let mut place = place.map_err(|e| format!("{within}: {e}"))?;
-    if let (Place::Listen(listen), Some(program)) = (&mut place, entry.program) {
-        listen.program = Some(program.get());
+    let program = entry.program.map(std::num::NonZeroU16::get);
+    match &mut place {
+        Place::Listen(listen) => listen.program = program.or(listen.program),
+        Place::Srt(remote) => remote.program = program,
+        Place::Rtmp(_) => {}
     }
     Ok(place)
-}
-
-/// Where a stream is pushed to.
-fn url(within: &str, url: &RemoteUrl, key: Option<&str>) -> Result<Url, String> {
-    match url.place(key).map_err(|e| format!("{within}: {e}"))? {
-        Place::Rtmp(url) => Ok(url),
-        Place::Listen(_) => Err(format!("{within}: the address is none to push to")),
-    }
 }
 
 /// Connections to other servers, as the settings have them. It reads files.
@@ -132,6 +140,7 @@ pub fn remotes(settings: &Settings) -> Result<Remotes, String> {
                 Origin::Rtmp(Remote { url, tls })
             }
             Place::Listen(listen) => Origin::Listen(listen),
+            Place::Srt(remote) => Origin::Srt(remote),
         };
         let idle = entry.idle.map_or(IDLE_DEFAULT, |idle| idle.0);
         sources.push(Source {
@@ -143,10 +152,20 @@ pub fn remotes(settings: &Settings) -> Result<Remotes, String> {
     let mut outputs: HashMap<_, Vec<_>> = HashMap::new();
     for (name, pushes) in pushes(settings) {
         for entry in pushes {
-            let url = url(&within(name, entry), &entry.url, entry.key.as_deref())?;
-            let tls = trust.of(&url, entry.tls_ca.as_deref())?;
+            let within = within(name, entry);
+            let place = entry.url.place(entry.key.as_deref());
+            let target = match place.map_err(|e| format!("{within}: {e}"))? {
+                Place::Rtmp(url) => {
+                    let tls = trust.of(&url, entry.tls_ca.as_deref())?;
+                    Target::Rtmp(Remote { url, tls })
+                }
+                Place::Srt(remote) => Target::Srt(remote),
+                Place::Listen(_) => {
+                    return Err(format!("{within}: the address is none to push to"));
+                }
+            };
             let (called, enabled) = (entry.name.0.to_string(), entry.enabled.unwrap_or(true));
-            let output = Output::new(called, Remote { url, tls }, enabled);
+            let output = Output::new(called, target, enabled);
             outputs
                 .entry(name.clone())
                 .or_default()
@@ -171,7 +190,7 @@ fn describe(output: &Output) -> serde_json::Value {
     serde_json::json!({
         "name": output.name,
         // The rest of the address may be secret.
-        "server": output.remote.url.to_string(),
+        "server": output.target.to_string(),
         "enabled": output.enabled,
         "state": status.state.as_str(),
         "since": status.since.to_rfc3339(),

@@ -16,22 +16,22 @@ use weir_media::{CodecConfig, Datum, Frame, Mono, TrackId};
 use weir_rtmp::Metadata;
 
 /// One connection's worth of a stream.
-pub(super) struct Intake<'a> {
-    pub(super) live: &'a Live,
-    pub(super) source: &'a Source,
+pub(crate) struct Intake<'a> {
+    pub(crate) live: &'a Live,
+    pub(crate) source: &'a Source,
     demand: Option<&'a Demand>,
-    pub(super) lease: Option<Lease>,
+    pub(crate) lease: Option<Lease>,
     /// What it said of itself last.
     metadata: Option<Metadata>,
     /// When media began.
-    pub(super) began: Option<Mono>,
+    pub(crate) began: Option<Mono>,
     /// When media came last, or the connection was made.
-    pub(super) heard: Mono,
+    pub(crate) heard: Mono,
     faults: Budget,
 }
 
 impl<'a> Intake<'a> {
-    pub(super) fn new(live: &'a Live, source: &'a Source, demand: Option<&'a Demand>) -> Self {
+    pub(crate) fn new(live: &'a Live, source: &'a Source, demand: Option<&'a Demand>) -> Self {
         let now = clock::now().mono;
         Self {
             live,
@@ -46,13 +46,13 @@ impl<'a> Intake<'a> {
     }
 
     /// A connection was made.
-    pub(super) fn connected(&mut self) {
+    pub(crate) fn connected(&mut self) {
         (self.heard, self.began) = (clock::now().mono, None);
         self.metadata = None;
     }
 
     /// Completes when somebody else took the stream.
-    pub(super) async fn evicted(&mut self) {
+    pub(crate) async fn evicted(&mut self) {
         match &mut self.lease {
             Some(lease) => (&mut lease.evicted).await,
             None => std::future::pending().await,
@@ -60,12 +60,12 @@ impl<'a> Intake<'a> {
     }
 
     /// The source has left, and may come back: the open segment is closed at once.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         (self.lease, self.began) = (None, None);
     }
 
     /// Whether it is worth going on.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         let now = clock::now().mono;
         let silence = match self.began {
             Some(_) => PULL_SILENCE_MAX,
@@ -78,7 +78,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Whether anybody wants it.
-    pub(super) fn check_wanted(&self) -> Result<(), Failure> {
+    pub(crate) fn check_wanted(&self) -> Result<(), Failure> {
         let now = clock::now().mono;
         match self.demand.is_none_or(|demand| demand.is_wanted(now)) {
             true => Ok(()),

@@ -14,11 +14,14 @@ mod output;
 pub(crate) mod pull;
 pub(crate) mod push;
 mod receive;
+mod srt_remote;
 
 pub(crate) use demand::{Demand, Watching};
+pub(crate) use intake::Intake;
 pub(crate) use link::Failure;
 pub use listening::Listen;
 pub use output::{Output, OutputState, OutputStatus};
+pub use srt_remote::SrtRemote;
 
 use crate::limits::OUTPUTS_MAX;
 use std::collections::HashMap;
@@ -47,6 +50,27 @@ pub enum Origin {
     Rtmp(Remote),
     /// Whoever sends a transport stream to a port here.
     Listen(Listen),
+    /// Another server, over SRT.
+    Srt(SrtRemote),
+}
+
+/// Where a stream is pushed to. [`fmt::Display`] shows nothing that may be secret.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Target {
+    /// Another server, over RTMP.
+    Rtmp(Remote),
+    /// Another server, over SRT.
+    Srt(SrtRemote),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rtmp(remote) => remote.url.fmt(f),
+            Self::Srt(remote) => remote.fmt(f),
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -54,6 +78,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Rtmp(remote) => remote.url.fmt(f),
             Self::Listen(listen) => listen.fmt(f),
+            Self::Srt(remote) => remote.fmt(f),
         }
     }
 }

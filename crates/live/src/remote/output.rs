@@ -1,6 +1,6 @@
 //! One output of a stream: where it goes, and how it does.
 
-use super::Remote;
+use super::Target;
 use super::link::Failure;
 use crate::clock;
 use crate::reasons::RemoteFailure;
@@ -14,7 +14,7 @@ pub struct Output {
     /// Its name among the outputs of the stream.
     pub name: String,
     /// Where it is.
-    pub remote: Remote,
+    pub target: Target,
     /// Whether it is pushed to.
     pub enabled: bool,
     status: Mutex<Status>,
@@ -82,7 +82,7 @@ struct Status {
 impl Output {
     /// An output called `name`.
     #[must_use]
-    pub fn new(name: String, remote: Remote, enabled: bool) -> Self {
+    pub fn new(name: String, target: Target, enabled: bool) -> Self {
         let state = match enabled {
             true => OutputState::Idle,
             false => OutputState::Disabled,
@@ -95,7 +95,7 @@ impl Output {
         };
         Self {
             name,
-            remote,
+            target,
             enabled,
             status: Mutex::new(status),
             sent: AtomicU64::new(0),
@@ -158,12 +158,14 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Remote;
     use weir_rtmp::Url;
 
     #[test]
     fn only_the_newest_task_tells() {
         let url = Url::parse("rtmp://h/live/k", None).unwrap();
-        let output = Output::new("a".into(), Remote { url, tls: None }, true);
+        let target = Target::Rtmp(Remote { url, tls: None });
+        let output = Output::new("a".into(), target, true);
         assert_eq!(output.status().state, OutputState::Idle);
         let old = output.begin();
         output.set(old, OutputState::Live);

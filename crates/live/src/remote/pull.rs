@@ -11,6 +11,7 @@ use super::link::{Failure, Link, Step};
 use super::{Origin, Remote, Source, receive};
 use crate::clock;
 use crate::limits::{PULL_TICK, STABLE_AFTER};
+use crate::srt::call;
 use crate::transport::Sink;
 use crate::worker::Live;
 use std::sync::Arc;
@@ -87,6 +88,10 @@ impl Puller {
                 let mut pull = Pull { intake, remote };
                 let failure = follow(&remote.url, &mut pull, Pull::run).await;
                 (failure, pull.intake.began)
+            }
+            Origin::Srt(remote) => {
+                let failure = call::pull(&mut intake, remote).await;
+                (failure, intake.began)
             }
             Origin::Listen(listen) => {
                 let failure = receive::run(&mut intake, listen).await;

@@ -9,11 +9,15 @@ use super::follow::follow;
 use super::link::{Failure, Link, Step};
 use super::output::{Output, OutputState};
 use super::pull::random;
+use super::{Remote, SrtRemote, Target};
 use crate::clock;
 use crate::feed::Subscription;
 use crate::limits::{OUTPUT_ANSWER_WAIT, STABLE_AFTER};
+use crate::srt::call::{self, Progress};
+use crate::srt::play;
 use crate::stream::LiveStream;
 use crate::worker::Live;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,20 +40,27 @@ pub(crate) async fn run(live: Live, stream: Rc<LiveStream>, output: Arc<Output>)
             break;
         }
         output.set(task, OutputState::Connecting);
-        let (url, name) = (&output.remote.url, &output.name);
-        let mut push = Push {
-            live: &live,
-            output: &output,
-            task,
-            subscription,
-            base: None,
-            began: None,
+        let (to, name) = (&output.target, &output.name);
+        let (failure, began) = match to {
+            Target::Rtmp(remote) => {
+                let mut push = Push {
+                    live: &live,
+                    output: &output,
+                    remote,
+                    task,
+                    subscription,
+                    base: None,
+                    began: None,
+                };
+                let failure = follow(&remote.url, &mut push, Push::run).await;
+                (failure, push.began)
+            }
+            Target::Srt(remote) => {
+                drop(subscription);
+                over_srt(&live, &stream, &output, task, remote).await
+            }
         };
-        let failure = follow(url, &mut push, Push::run).await;
-        let stable = push
-            .began
-            .is_some_and(|b| clock::now().mono.since(b) >= STABLE_AFTER);
-        drop(push);
+        let stable = began.is_some_and(|b| clock::now().mono.since(b) >= STABLE_AFTER);
         if matches!(failure, Failure::Unwanted) {
             break;
         }
@@ -60,16 +71,39 @@ pub(crate) async fn run(live: Live, stream: Rc<LiveStream>, output: Arc<Output>)
         live.shared().counters.output_failed(&failure);
         let pause = backoff.next(random());
         let pause_ms = pause.as_millis();
-        warn!(stream = %stream.name, output = name, to = %url, pause_ms, "push: {failure}");
+        warn!(stream = %stream.name, output = name, %to, pause_ms, "push: {failure}");
         weir_ring::sleep(pause).await;
     }
     output.set(task, OutputState::Idle);
+}
+
+/// One attempt over SRT; why it ended, and when the server began to take the stream.
+async fn over_srt(
+    live: &Live,
+    stream: &LiveStream,
+    output: &Output,
+    task: u64,
+    remote: &SrtRemote,
+) -> (Failure, Option<Mono>) {
+    let seat = play::relay(live, &stream.name, Start::Cached, Duration::ZERO).await;
+    let Some(seat) = seat else {
+        return (Failure::Unwanted, None);
+    };
+    let began = Cell::new(None);
+    let progress = Progress {
+        began: &began,
+        sent: &|bytes, skips| output.sent(bytes, skips),
+        taken: &|| output.set(task, OutputState::Live),
+    };
+    let failure = call::push(live, &stream.name, remote, seat, progress).await;
+    (failure, began.get())
 }
 
 /// One attempt, over redirects.
 struct Push<'a> {
     live: &'a Live,
     output: &'a Output,
+    remote: &'a Remote,
     task: u64,
     subscription: Subscription,
     /// Time of the first message, which is 0 there.
@@ -84,7 +118,7 @@ impl Push<'_> {
             return Failure::Unwanted;
         };
         let mode = Mode::Publish;
-        let mut link = match Link::open(&remotes.dialer, &self.output.remote, &url, mode).await {
+        let mut link = match Link::open(&remotes.dialer, self.remote, &url, mode).await {
             Ok(link) => link,
             Err(failure) => return failure,
         };
@@ -114,7 +148,7 @@ impl Push<'_> {
     async fn forward(&mut self, link: &mut Link) -> Failure {
         self.output.set(self.task, OutputState::Live);
         self.began = Some(clock::now().mono);
-        info!(output = self.output.name, to = %self.output.remote.url, "pushing");
+        info!(output = self.output.name, to = %self.output.target, "pushing");
         loop {
             let deadline = match link.step().await {
                 Ok(Step::Event(_)) => continue,

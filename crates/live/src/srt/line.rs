@@ -17,7 +17,7 @@ use weir_ring::net::{Datagrams, UdpSocket};
 use weir_srt::{CloseReason, Connection, Event, Stats};
 
 /// One connection.
-pub(super) struct Line {
+pub(crate) struct Line {
     connection: RefCell<Connection>,
     socket: Rc<UdpSocket>,
     /// Rung when something came; none if the socket is this connection's alone.
@@ -26,7 +26,7 @@ pub(super) struct Line {
 
 /// Why a connection goes no further.
 #[derive(Debug)]
-pub(super) enum Over {
+pub(crate) enum Over {
     /// It ended.
     Closed(CloseReason),
     /// Its socket failed.
@@ -51,8 +51,25 @@ impl From<crate::remote::Failure> for Over {
     }
 }
 
+impl From<Over> for crate::remote::Failure {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Work(failure) => failure,
+            Over::Socket(e) => Self::Socket(e),
+            Over::Closed(CloseReason::HandshakeTimeout) => {
+                Self::Dial(io::ErrorKind::TimedOut.into())
+            }
+            Over::Closed(CloseReason::Refused(r) | CloseReason::NotAccepted(r)) => {
+                Self::Refused(r.to_string())
+            }
+            Over::Closed(CloseReason::Idle) => Self::Stalled,
+            Over::Closed(_) => Self::Closed,
+        }
+    }
+}
+
 /// What is done over a connection.
-pub(super) trait Work {
+pub(crate) trait Work {
     /// The peer accepted our call.
     fn connected(&mut self) {}
 
@@ -79,6 +96,15 @@ impl Line {
         })
     }
 
+    /// A connection with a socket of its own.
+    pub(crate) fn alone(connection: Connection, socket: UdpSocket) -> Self {
+        Self {
+            connection: RefCell::new(connection),
+            socket: Rc::new(socket),
+            bell: None,
+        }
+    }
+
     /// Takes a datagram that came for it.
     pub(super) fn handle(&self, datagram: Bytes, from: SocketAddr, now: Mono) {
         self.connection.borrow_mut().handle(datagram, from, now);
@@ -87,12 +113,12 @@ impl Line {
         }
     }
 
-    pub(super) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         self.connection.borrow().stats()
     }
 
     /// Works until the connection is over, and says good-bye if it is not the peer that ended it.
-    pub(super) async fn run(&self, work: &mut impl Work) -> Over {
+    pub(crate) async fn run(&self, work: &mut impl Work) -> Over {
         let over = self.work(work).await;
         let now = clock::now().mono;
         let mut connection = self.connection.borrow_mut();

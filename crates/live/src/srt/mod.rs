@@ -15,6 +15,7 @@
 mod answer;
 mod bell;
 pub mod board;
+pub(crate) mod call;
 mod counters;
 pub(crate) mod line;
 mod passphrase;

@@ -6,7 +6,6 @@
 use super::board::Shown;
 use super::line::{Line, Over, Work};
 use crate::admit::Admitted;
-use crate::clock;
 use crate::counters::Viewer;
 use crate::feed::Subscription;
 use crate::limits::{SRT_END_WAIT, SRT_PAYLOAD_BYTES, SRT_RELAY_BYTES_MAX};
@@ -52,7 +51,7 @@ struct Block {
 }
 
 /// A player's place.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     relay: Rc<Relay>,
     next: u64,
     /// Nothing before the next start is of use.
@@ -61,7 +60,7 @@ pub(super) struct Seat {
 }
 
 /// A place in a live stream; waits up to `wait` for it to be there.
-pub(super) async fn relay(
+pub(crate) async fn relay(
     live: &Live,
     name: &StreamName,
     start: Start,
@@ -315,17 +314,74 @@ impl<'a> TrackPart<'a> {
     }
 }
 
+/// A stream on its way into a connection.
+pub(super) struct Sending {
+    seat: Seat,
+    skips: u64,
+    /// Since when there is nothing more to come.
+    ended: Option<Mono>,
+}
+
+impl Sending {
+    pub(super) fn new(seat: Seat) -> Self {
+        Self {
+            seat,
+            skips: 0,
+            ended: None,
+        }
+    }
+
+    /// Ready when [`Sending::run`] has something to do.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.ended {
+            Some(_) => Poll::Pending,
+            None => self.seat.poll_ready(cx),
+        }
+    }
+
+    /// Gives `connection` what came.
+    pub(super) fn run(&mut self, connection: &mut Connection, now: Mono) {
+        while let Some(block) = self.seat.take() {
+            for payload in &block.payloads {
+                match connection.send(payload.clone(), now) {
+                    Ok(()) => {}
+                    Err(SendError::Full) => {
+                        self.seat.wants_start = true;
+                        self.skips += 1;
+                        break;
+                    }
+                    // Its end is told as an event.
+                    Err(_) => return,
+                }
+            }
+        }
+        if self.seat.relay.has_ended() {
+            self.ended = Some(now);
+        }
+    }
+
+    /// Whether the stream has ended, and the peer has what there was of it.
+    pub(super) fn is_over(&self, stats: &Stats, now: Mono) -> bool {
+        let waited = |since| now.since(since) >= SRT_END_WAIT;
+        let ended = self.ended;
+        ended.is_some_and(|since| stats.send_buffer_packets == 0 || waited(since))
+    }
+
+    /// Times that it was moved on since this was last called.
+    pub(super) fn take_skips(&mut self) -> u64 {
+        std::mem::take(&mut self.skips)
+    }
+}
+
 /// One player.
 pub(super) struct Player {
     live: Live,
     connection: u64,
     /// Goes with the player: its end tells the hook.
     admitted: Admitted,
-    seat: Seat,
+    sending: Sending,
     viewer: Viewer,
     shown: Shown,
-    /// Since when there is nothing more to come.
-    ended: Option<Mono>,
 }
 
 impl Player {
@@ -341,10 +397,9 @@ impl Player {
             live,
             connection,
             admitted,
-            seat,
+            sending: Sending::new(seat),
             viewer,
             shown,
-            ended: None,
         }
     }
 
@@ -355,12 +410,13 @@ impl Player {
         info!(connection = self.connection, stream = %self.admitted.name, "SRT player: {over}");
     }
 
-    fn note(&self, stats: &Stats) {
+    fn note(&mut self, stats: &Stats) {
         let before = self.shown.update(stats);
         self.live.shared().counters.srt.add(&before, stats);
         let sent = stats.sent_bytes.saturating_sub(before.sent_bytes);
         self.viewer
             .sent(usize::try_from(sent).unwrap_or(usize::MAX));
+        self.viewer.skipped(self.sending.take_skips());
     }
 }
 
@@ -371,41 +427,20 @@ impl Work for Player {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.ended {
-            Some(_) => Poll::Pending,
-            None => self.seat.poll_ready(cx),
-        }
+        self.sending.poll(cx)
     }
 
     fn run(&mut self, connection: &mut Connection, now: Mono) -> Result<(), Over> {
-        while let Some(block) = self.seat.take() {
-            for payload in &block.payloads {
-                match connection.send(payload.clone(), now) {
-                    Ok(()) => {}
-                    Err(SendError::Full) => {
-                        self.seat.wants_start = true;
-                        self.viewer.skipped(1);
-                        break;
-                    }
-                    // Its end is told as an event.
-                    Err(_) => return Ok(()),
-                }
-            }
-        }
-        if self.seat.relay.has_ended() {
-            self.viewer.closed(ViewerClosed::Ended);
-            self.ended = Some(clock::now().mono);
-        }
+        self.sending.run(connection, now);
         Ok(())
     }
 
     fn tick(&mut self, stats: &Stats, now: Mono) -> Result<(), Over> {
         self.note(stats);
-        match self.ended {
-            Some(since) if stats.send_buffer_packets == 0 || now.since(since) >= SRT_END_WAIT => {
-                Err(Failure::Ended.into())
-            }
-            _ => Ok(()),
+        if self.sending.is_over(stats, now) {
+            self.viewer.closed(ViewerClosed::Ended);
+            return Err(Failure::Ended.into());
         }
+        Ok(())
     }
 }

@@ -239,7 +239,7 @@ impl<'de> Deserialize<'de> for Sites {
 }
 
 /// The address of a stream on another server, `rtmp://HOST/APP/KEY` or `rtmps://…`, whose key may
-/// stand beside it; or of a port where a transport stream comes, `udp://`.
+/// stand beside it, or `srt://HOST:PORT?streamid=…`; or of a port where a transport stream comes, `udp://`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteUrl(pub String);
 
@@ -250,6 +250,8 @@ pub enum Place {
     Rtmp(Url),
     /// A port where a transport stream comes.
     Listen(weir_live::Listen),
+    /// A stream on another server, over SRT.
+    Srt(weir_live::SrtRemote),
 }
 
 impl RemoteUrl {
@@ -262,6 +264,7 @@ impl RemoteUrl {
         let place = match scheme.to_ascii_lowercase().as_str() {
             "udp" if key.is_some() => Err("has no use for a key"),
             "udp" => weir_live::Listen::parse(&self.0).map(Place::Listen),
+            "srt" => weir_live::SrtRemote::parse(&self.0, key).map(Place::Srt),
             _ => Url::parse(&self.0, key).map(Place::Rtmp),
         };
         place.map_err(|why| format!("the address {why}"))
