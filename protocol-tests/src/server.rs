@@ -25,6 +25,8 @@ pub struct Weir {
     pub rtmp: SocketAddr,
     /// Ingest under TLS; port 0 without a certificate.
     pub rtmps: SocketAddr,
+    /// Ingest and play over SRT.
+    pub srt: SocketAddr,
     /// Data directory.
     pub data: PathBuf,
     home: Option<TempDir>,
@@ -100,6 +102,7 @@ impl Weir {
             api: addr("api"),
             rtmp: addr("rtmp"),
             rtmps: addr("rtmps"),
+            srt: addr("srt"),
             data: json["data"].as_str().unwrap().into(),
             process,
             home: Some(home),
@@ -263,7 +266,7 @@ pub fn command(args: &[String], home: &Path) -> Command {
             weir.arg(flag).arg(value);
         }
     };
-    for listener in ["--http", "--https", "--rtmp", "--rtmps", "--api"] {
+    for listener in ["--http", "--https", "--rtmp", "--rtmps", "--srt", "--api"] {
         default(listener, "127.0.0.1:0".into());
     }
     default("--data", home.join("data"));

@@ -44,6 +44,8 @@ mod rtmps;
 mod sessions;
 #[path = "main/slate.rs"]
 mod slate;
+#[path = "main/srt.rs"]
+mod srt;
 #[path = "main/support.rs"]
 mod support;
 #[path = "main/udp.rs"]

@@ -14,6 +14,7 @@ pub const BUILD: &[Needed] = &[("/usr/bin/g++", "g++"), ("/usr/bin/nasm", "nasm"
 pub const TEST: &[Needed] = &[
     ("/usr/bin/ffprobe", "ffmpeg"),
     ("/usr/bin/rtmpdump", "rtmpdump"),
+    ("/usr/bin/srt-live-transmit", "srt-tools"),
     ("/usr/bin/gst-launch-1.0", "gstreamer1.0-tools"),
     (
         "/usr/share/doc/gstreamer1.0-plugins-base",
