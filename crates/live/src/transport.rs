@@ -1,10 +1,9 @@
 //! A transport stream on its way into a stream: what its program has, whoever brought it.
 
 use crate::remote::Failure;
-use bytes::Bytes;
 use std::fmt;
 use tracing::{debug, info};
-use weir_media::{CodecConfig, Datum, DatumKind, Frame, Mono, TrackId, TrackKind};
+use weir_media::{CodecConfig, Datum, Frame, Mono, TrackId, TrackKind};
 use weir_rtmp::Metadata;
 use weir_ts::demux::{Demuxer, Media, Program};
 
@@ -23,17 +22,6 @@ pub(crate) trait Sink {
     fn datum(&mut self, datum: Datum);
     /// Something was malformed; an error if that is enough.
     fn fault(&mut self, fault: &dyn fmt::Display) -> Result<(), Failure>;
-
-    /// Data of that time, if it has one.
-    fn datum_at(&mut self, kind: DatumKind, time_90k: Option<i64>, payload: Bytes) {
-        if let Some(time_90k) = time_90k {
-            self.datum(Datum {
-                kind,
-                time_90k,
-                payload,
-            });
-        }
-    }
 }
 
 /// One transport stream.
@@ -75,12 +63,7 @@ impl Transport {
                 }
                 Media::Config { track, config } => to.config(track, config)?,
                 Media::Frame(frame) => to.frame(frame)?,
-                Media::Splice(splice) => {
-                    // What has no time is about what comes now.
-                    let time = splice.pts.or(splice.at);
-                    to.datum_at(DatumKind::Scte35, time, splice.section);
-                }
-                Media::Id3(id3) => to.datum_at(DatumKind::Id3, id3.pts, id3.tag),
+                Media::Datum(datum) => to.datum(datum),
                 Media::Fault(fault) => to.fault(&fault)?,
                 // The stream's timeline follows frames, and sees for itself where they jump.
                 Media::Discontinuity => debug!("a new time base begins"),
