@@ -11,6 +11,7 @@ use crate::table::{Series, Table, verdict};
 use crate::usage::{Memory, Usage, busy};
 use crate::{Options, Result, cores};
 use players::{Players, Protocol};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,8 +36,9 @@ const LOOKING: usize = 8;
 /// Viewers that connect at a time.
 const CONNECTING: usize = 50;
 
-/// From the last new viewer to the measurement: two groups of pictures.
-const SETTLE: Duration = Duration::from_secs(2 * GOP_SECONDS);
+/// From the last new viewer to the measurement: three groups of pictures, and more than a viewer may
+/// lag.
+const SETTLE: Duration = Duration::from_secs(3 * GOP_SECONDS);
 
 /// What may be held for a viewer that keeps up, in bytes.
 const VIEWER_BYTES_MAX: f64 = 8192.0;
@@ -134,13 +136,15 @@ const QUICK: [Case; 3] = [
 #[derive(Debug, Clone)]
 struct Sample {
     players: usize,
+    elapsed: Duration,
     /// Percent of a core per viewer, as billed to the process.
     billed: f64,
     /// The same by schedstat.
     run: f64,
     /// Percent of the server's core that others used.
     others: f64,
-    /// Anonymous memory per viewer beyond that without any, in bytes.
+    /// Anonymous memory per viewer that came, in bytes: beyond what a few viewers share, and beyond
+    /// what the stream takes more with each second, with viewers and without.
     memory: f64,
     /// Delays of pictures in seconds, sorted.
     late: Vec<f64>,
@@ -204,24 +208,21 @@ fn one_run(
         .add(server.rtmp, "live".into(), clip, options.chunk_size, start)?;
     bench.load.stamp(0);
     bench.run_until(start + Duration::from_secs(GOP_SECONDS))?;
-    let idle = Memory::of(&server.pids())?;
     let mut samples = Vec::new();
+    bench.add(LOOKING, address, case, &server)?;
     for &count in counts {
-        while bench.players.len() < count {
-            let looks = bench.players.len() < LOOKING;
-            let added = bench.players.add(address, "live", case.protocol, looks);
-            added.map_err(|e| format!("{e}; {}", server.said()))?;
-            // A few at a time, so that the publisher and the others do not wait.
-            while bench.players.len().is_multiple_of(CONNECTING) && !bench.players.all_play() {
-                bench.turn()?;
-            }
-            bench.turn()?;
-        }
-        while !bench.players.all_play() {
-            bench.turn()?;
-        }
-        bench.run_until(Instant::now() + SETTLE)?;
-        samples.push(bench.measure(&server, options, idle)?);
+        let (before, few, began) = (
+            bench.anonymous(&server)?,
+            bench.players.len(),
+            Instant::now(),
+        );
+        bench.add(count, address, case, &server)?;
+        let (after, joined) = (bench.anonymous(&server)?, began.elapsed());
+        let mut sample = bench.measure(&server, options)?;
+        let grown = (bench.anonymous(&server)? - after) / sample.elapsed.as_secs_f64();
+        let more = (count - few).max(1) as f64;
+        sample.memory = (after - before - grown * joined.as_secs_f64()) / more;
+        samples.push(sample);
     }
     Ok(samples)
 }
@@ -232,6 +233,35 @@ struct Bench {
 }
 
 impl Bench {
+    /// Connects viewers until there are `count`, and lets them settle.
+    fn add(
+        &mut self,
+        count: usize,
+        address: SocketAddr,
+        case: &Case,
+        server: &Server,
+    ) -> Result<()> {
+        while self.players.len() < count {
+            let looks = self.players.len() < LOOKING;
+            let added = self.players.add(address, "live", case.protocol, looks);
+            added.map_err(|e| format!("{e}; {}", server.said()))?;
+            // A few at a time, so that the publisher and the others do not wait.
+            while self.players.len().is_multiple_of(CONNECTING) && !self.players.all_play() {
+                self.turn()?;
+            }
+            self.turn()?;
+        }
+        while !self.players.all_play() {
+            self.turn()?;
+        }
+        self.run_until(Instant::now() + SETTLE)
+    }
+
+    /// The server's anonymous memory, in bytes.
+    fn anonymous(&self, server: &Server) -> Result<f64> {
+        Ok(Memory::of(&server.pids())?.anonymous as f64)
+    }
+
     fn turn(&mut self) -> Result<()> {
         let now = Instant::now();
         self.load.turn()?;
@@ -246,7 +276,7 @@ impl Bench {
         Ok(())
     }
 
-    fn measure(&mut self, server: &Server, options: &Options, idle: Memory) -> Result<Sample> {
+    fn measure(&mut self, server: &Server, options: &Options) -> Result<Sample> {
         let pids = server.pids();
         self.load.take_lateness();
         self.players.take();
@@ -261,13 +291,13 @@ impl Bench {
         let (late, bytes) = self.players.take();
         let players = self.players.len();
         let sent = (self.load.sent() - sent_before) * players as u64;
-        let anonymous = Memory::of(&pids)?.anonymous.saturating_sub(idle.anonymous);
         Ok(Sample {
             players,
             billed: billed / players as f64,
             run: run / players as f64,
             others: core - billed,
-            memory: anonymous as f64 / players as f64,
+            memory: 0.0,
+            elapsed,
             late,
             came: bytes as f64 / sent as f64,
         })

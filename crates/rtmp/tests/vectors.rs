@@ -7,6 +7,7 @@ use common::{Seeded, drain_client, drain_server, server};
 use std::collections::BTreeMap;
 use weir_media::picture::VideoRange;
 use weir_media::{CodecConfig, Frame, Mono, TrackKind};
+use weir_rtmp::session::Output;
 use weir_rtmp::session::client::{self, Mode};
 use weir_rtmp::session::server::Event;
 
@@ -21,6 +22,16 @@ const FFMPEG_9_MULTITRACK: &[u8] = include_bytes!("vectors/ffmpeg-9.0-multitrack
 const GST_RTMP2SINK: &[u8] = include_bytes!("vectors/gst-rtmp2sink.bin");
 const GST_RTMPSINK: &[u8] = include_bytes!("vectors/gst-rtmpsink.bin");
 const RTMPDUMP: &[u8] = include_bytes!("vectors/rtmpdump.bin");
+/// Players of a stream that was there.
+const PLAYERS: [(&str, &[u8]); 7] = [
+    ("ffmpeg 5", include_bytes!("vectors/ffmpeg-5.1-play.bin")),
+    ("ffmpeg 9", include_bytes!("vectors/ffmpeg-9.0-play.bin")),
+    ("rtmpsrc", include_bytes!("vectors/gst-rtmpsrc.bin")),
+    ("rtmp2src", include_bytes!("vectors/gst-rtmp2src.bin")),
+    ("rtmpdump", include_bytes!("vectors/rtmpdump-play.bin")),
+    ("mpv", include_bytes!("vectors/mpv.bin")),
+    ("vlc", include_bytes!("vectors/vlc.bin")),
+];
 const NGINX_PLAY: &[u8] = include_bytes!("vectors/nginx-rtmp-play.bin");
 
 fn replay(pieces: &[&[u8]]) -> Vec<Event> {
@@ -132,6 +143,49 @@ fn rtmpdump_asks_to_play_and_is_refused() {
     assert!(drained.closed);
     let code = b"NetStream.Play.StreamNotFound";
     assert!(drained.bytes.windows(code.len()).any(|w| w == code));
+}
+
+#[test]
+fn players_play() {
+    for (name, vector) in PLAYERS {
+        let mut s = server();
+        let (mut events, mut answers) = (Vec::new(), Vec::new());
+        // Short ones: between two commands of theirs was an answer.
+        for piece in vector.chunks(29) {
+            let fed = s.handle_input(piece, Mono(0));
+            assert_eq!(fed, Ok(()), "{name}");
+            loop {
+                match s.poll_output() {
+                    Output::Event(event) => {
+                        if let Event::Play { stream_id, .. } = event {
+                            s.accept_play(stream_id);
+                        }
+                        events.push(event);
+                    }
+                    Output::Transmit(bytes) => answers.extend(bytes),
+                    Output::Close => panic!("{name} is closed"),
+                    Output::Timeout(_) => break,
+                }
+            }
+        }
+        assert_eq!(
+            target(&events),
+            ("live".into(), "show".into(), None),
+            "{name}"
+        );
+        assert!(
+            matches!(events[0], Event::Connect { .. }),
+            "{name}: {events:?}"
+        );
+        let code = b"NetStream.Play.Start";
+        assert!(answers.windows(code.len()).any(|w| w == code), "{name}");
+        // Those that say good-bye, and those that just close.
+        let more = events.split_off(2);
+        let stopped = more
+            .iter()
+            .all(|e| matches!(e, Event::StopPlay { stream_id: 1 }));
+        assert!(more.len() <= 1 && stopped, "{name}: {more:?}");
+    }
 }
 
 #[test]
