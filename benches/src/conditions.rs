@@ -1,6 +1,7 @@
 //! What a figure depends on: set where it can be, printed in any case.
 
 use crate::server::{NGINX, RTMP_MODULE};
+use crate::srt::SRT_LIVE_TRANSMIT;
 use crate::{Options, Result, Which, cores};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -75,6 +76,14 @@ pub fn print(options: &Options, network: &str) -> Result<()> {
             "h2load      {}",
             said(Command::new("h2load").arg("--version"))
         );
+    }
+    if options.wants(Which::Srt) {
+        let version = Command::new(SRT_LIVE_TRANSMIT).arg("-version").output();
+        let text = version
+            .map(|o| [o.stdout, o.stderr].concat())
+            .unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).trim().to_owned();
+        println!("libsrt      {text}");
     }
     if options.wants(Which::Ingest) || options.wants(Which::Rtmp) {
         let query = ["-W", "-f", "${Version}", RTMP_MODULE];

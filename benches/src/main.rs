@@ -5,6 +5,7 @@
 //!         ├─ ingest.rs       processor and memory per RTMP stream, weir and nginx-rtmp
 //!         ├─ fanout/         processor, memory and delay per viewer of frames as they come
 //!         ├─ delivery/       processor per request, weir and nginx
+//!         ├─ srt/            processor per delivered megabyte from SRT to SRT, weir and libsrt
 //!         ├─ start.rs        from the first keyframe to the first playable playlist
 //!         └─ mux.rs          segments and fragments from frames in memory
 //!
@@ -28,6 +29,7 @@ mod mux;
 mod process;
 mod publisher;
 mod server;
+mod srt;
 mod start;
 mod table;
 mod usage;
@@ -57,7 +59,7 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pairs: usize,
     /// Seconds of each measurement; a multiple of the segment keeps its phase out of it
-    /// [default: 3 for http, 10 for rtmp, 20 for ingest]
+    /// [default: 3 for http, 10 for rtmp and srt, 20 for ingest]
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
     /// RTMP chunk size of the publishers, in bytes: OBS sends 4096, ffmpeg 60000
@@ -68,7 +70,7 @@ struct Options {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     cells: Vec<Selection>,
     /// What of rtmp to measure: nginx, rtmp, flv, rtmp-300, flv-300, quick-nginx, quick-rtmp,
-    /// quick-flv; by default all
+    /// quick-flv; or whom of srt: weir, libsrt; by default all
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Connections of http's cells
@@ -90,6 +92,8 @@ enum Which {
     Http,
     /// Processor, memory and delay per viewer over RTMP and HTTP-FLV, beside nginx-rtmp
     Rtmp,
+    /// Processor per delivered megabyte from SRT to SRT, beside libsrt
+    Srt,
 }
 
 impl Options {
@@ -155,6 +159,9 @@ fn run(options: &Options) -> Result<()> {
     }
     if options.wants(Which::Rtmp) {
         fanout::run(options)?;
+    }
+    if options.wants(Which::Srt) {
+        srt::run(options)?;
     }
     if options.wants(Which::Http) {
         delivery::run(options)?;

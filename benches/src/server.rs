@@ -4,7 +4,8 @@ use crate::process::Process;
 use crate::{Options, Result, cores};
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -41,6 +42,11 @@ impl Kind {
 pub enum Purpose {
     /// Take streams, and make HLS of them.
     Hls,
+    /// Relay SRT. weir makes HLS of it all the same.
+    Srt {
+        /// What encrypts it.
+        passphrase: Option<&'static str>,
+    },
     /// Send a stream on. weir makes HLS of it all the same.
     Play {
         /// How long weir merges frames.
@@ -56,6 +62,8 @@ pub struct Server {
     pub rtmp: SocketAddr,
     /// Where to watch; nginx-rtmp only writes files.
     pub http: Option<SocketAddr>,
+    /// Where SRT is spoken.
+    pub srt: Option<SocketAddr>,
     folder: TempDir,
 }
 
@@ -125,10 +133,17 @@ fn weir(program: &Path, folder: TempDir, purpose: Purpose) -> Result<Server> {
     if let Purpose::Play { merge } = purpose {
         command.args(["--merge", merge]);
     }
+    if let Purpose::Srt { passphrase } = purpose {
+        command.args(["--srt", "127.0.0.1:0"]);
+        if let Some(passphrase) = passphrase {
+            command.arg("--config").arg(encrypted(&folder, passphrase)?);
+        }
+    }
     let mut server = Server {
         process: Process::start(&mut command, folder.path().join(LOG))?,
         rtmp: ([127, 0, 0, 1], 0).into(),
         http: None,
+        srt: None,
         folder,
     };
     server.process.wait(|| ready.exists())?;
@@ -137,7 +152,21 @@ fn weir(program: &Path, folder: TempDir, purpose: Purpose) -> Result<Server> {
         .of("rtmp")
         .ok_or("the ready file names no rtmp address")?;
     server.http = addresses.of("http");
+    server.srt = addresses.of("srt");
     Ok(server)
+}
+
+/// A configuration whose stream `show` is encrypted over SRT.
+fn encrypted(folder: &TempDir, passphrase: &str) -> Result<PathBuf> {
+    let file = folder.path().join("weir.toml");
+    let (hash, passphrase) = ("0".repeat(64), passphrase.replace(' ', "_"));
+    let text = format!(
+        "[[input]]\nname = \"show\"\nkey_hash = \"sha256:{hash}\"\npassphrase = \"{passphrase}\"\n"
+    );
+    let written = fs::write(&file, text)
+        .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o600)));
+    written.map_err(|e| format!("cannot write a configuration: {e}"))?;
+    Ok(file)
 }
 
 fn nginx(folder: TempDir, purpose: Purpose) -> Result<Server> {
@@ -162,6 +191,7 @@ fn nginx(folder: TempDir, purpose: Purpose) -> Result<Server> {
         process: Process::start(&mut command, folder.path().join(LOG))?,
         rtmp,
         http: None,
+        srt: None,
         folder,
     };
     server.process.wait(|| TcpStream::connect(rtmp).is_ok())?;
@@ -174,7 +204,7 @@ fn nginx_configuration(rtmp: SocketAddr, folder: &Path, purpose: Purpose) -> Str
     let folder = folder.display();
     let hls = match purpose {
         Purpose::Hls => "on",
-        Purpose::Play { .. } => "off",
+        Purpose::Play { .. } | Purpose::Srt { .. } => "off",
     };
     format!(
         "{user}

@@ -51,6 +51,7 @@ pub const BENCH: &[Needed] = &[
     ("/usr/bin/ffprobe", "ffmpeg"),
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/bin/wrk", "wrk"),
+    ("/usr/bin/srt-live-transmit", "srt-tools"),
     ("/usr/bin/h2load", "nghttp2-client"),
     ("/usr/bin/openssl", "openssl"),
 ];
