@@ -291,6 +291,65 @@ fn a_file_that_ends_early_breaks_the_stream() {
 }
 
 #[test]
+fn a_step_is_what_a_deadline_is_for() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("body");
+    let body = pattern(200_000);
+    std::fs::write(&path, &body).unwrap();
+    let file = File::from_std(std::fs::File::open(&path).unwrap());
+    body_arrives(&TLS13, &body, async |stream| {
+        let Stream::Tls(stream) = stream else {
+            panic!("in the clear")
+        };
+        let (mut at, len) = (0, body.len() as u64);
+        while at < len {
+            let sent = stream.sendfile_step(&file, at, len - at).await.unwrap();
+            assert!((1..=65_536).contains(&sent));
+            at += sent;
+        }
+        assert_eq!(at, len);
+    });
+}
+
+#[test]
+fn answers_are_sent_while_the_stream_is_parked() {
+    let directory = tempdir().unwrap();
+    let acceptor = acceptor(directory.path());
+    // More than the sockets take at once.
+    let body = Bytes::from(pattern(20_000_000));
+    let expected = body.clone();
+    run(async {
+        let (mut listener, address) = listen();
+        let client = std::thread::spawn(move || {
+            let mut client = connect(address, Arc::new(client_config(&TLS13)), "localhost");
+            let mut received = vec![0; expected.len()];
+            client.read_exact(&mut received).unwrap();
+            assert!(received == expected);
+            client.write_all(b"more").unwrap();
+            let mut last = [0; 4];
+            client.read_exact(&mut last).unwrap();
+            assert_eq!(&last, b"last");
+        });
+        let stream = Stream::from(accept(&mut listener, &acceptor).await);
+        let (done, mut results) = weir_ring::channel(2);
+        let parts = [body.slice(..10), body.slice(10..)];
+        stream.send_and_park(parts, None, move |mut stream, readiness| {
+            let received = stream.try_recv().map(|bytes| bytes.to_vec());
+            assert!(done.try_send((readiness, received)).is_ok());
+            let last = [Bytes::from_static(b"last")];
+            stream.send_and_park(last, None, move |stream, readiness| {
+                assert!(!stream.is_broken());
+                assert!(done.try_send((readiness, None)).is_ok());
+            });
+        });
+        let more = Some(b"more".to_vec());
+        assert_eq!(results.recv().await, Some((Readiness::Data, more)));
+        assert_eq!(results.recv().await, Some((Readiness::Eof, None)));
+        join(client).await;
+    });
+}
+
+#[test]
 fn memory_bodies_arrive_to_the_byte() {
     let whole = Bytes::from(pattern(300_000));
     for cuts in [

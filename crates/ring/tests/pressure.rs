@@ -3,11 +3,14 @@
 
 mod common;
 
-use std::io::{ErrorKind, Write};
+use std::cell::RefCell;
+use std::io::{ErrorKind, Read, Write};
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{check_pattern, join, pair, pattern_bytes, run_with, until};
+use weir_ring::net::Readiness;
 use weir_ring::{Config, channel, sleep, spawn, stats};
 
 fn small(buffers: u16, len: u32) -> Config {
@@ -168,6 +171,46 @@ fn peers_that_take_no_answer_cannot_starve_those_that_do() {
             assert_eq!(&*received.expect("starved").unwrap().unwrap(), b"ping");
         }
         assert!(stats().recv_spilled > 0);
+    });
+}
+
+#[test]
+fn little_is_kept_of_a_peer_that_asks_on_and_takes_no_answer() {
+    run_with(Config::default(), async {
+        let (stream, mut peer) = pair();
+        let result = Rc::new(RefCell::new(None));
+        let done = result.clone();
+        let answer = Bytes::from(vec![7; 16 << 20]);
+        let len = answer.len();
+        stream.send_and_park([answer], None, move |mut stream, readiness| {
+            assert_eq!(readiness, Readiness::Data);
+            let mut kept = Vec::new();
+            while let Some(buffer) = stream.try_recv() {
+                kept.push(buffer.into_bytes());
+            }
+            *done.borrow_mut() = Some((stream, kept));
+        });
+        for n in 0..20 {
+            peer.write_all(&[n]).unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
+        let throttled = stats().recv_throttled;
+        let reader = std::thread::spawn(move || {
+            let mut answer = vec![0; len];
+            peer.read_exact(&mut answer).unwrap();
+            peer
+        });
+        until(|| result.borrow().is_some()).await;
+        let (mut stream, kept) = result.take().unwrap();
+        assert!(throttled > 0);
+        // Two, and what came before they were seen.
+        assert!(kept.len() <= 5, "{} receives were kept", kept.len());
+        let mut all = kept.concat();
+        while all.len() < 20 {
+            all.extend_from_slice(&stream.recv().await.unwrap().unwrap());
+        }
+        assert_eq!(all, (0..20).collect::<Vec<u8>>(), "nothing is lost");
+        drop(join(reader).await);
     });
 }
 
