@@ -5,7 +5,7 @@ use protocol_tests::fake::{self, Fake};
 use protocol_tests::flv::{self, Tag};
 use protocol_tests::hls::Format;
 use protocol_tests::peers::{Peer, free_address};
-use protocol_tests::process::Process;
+use protocol_tests::process::{Process, run};
 use protocol_tests::rtmp::{Amf, Connection};
 use protocol_tests::server::Weir;
 use protocol_tests::{clips, eventually, http, tools};
@@ -161,6 +161,42 @@ fn what_a_source_says_is_passed_on() {
         let health = http::get(weir.api, "/streams/here/health").text();
         health.contains("\"bitrate\"").then_some(())
     });
+    weir.stop();
+}
+
+/// A source that is another one each time costs a discontinuity each time, and nothing else.
+#[test]
+fn from_a_source_with_another_codec_at_each_connection() {
+    let dir = TempDir::new().unwrap();
+    let tags = [clips::HEVC, clips::AV1, clips::VP9].map(|clip| {
+        let file = dir.path().join("clip.flv");
+        let mut ffmpeg = tools::ffmpeg9();
+        ffmpeg.args(["-y", "-i"]).arg(clip.mp4());
+        run(ffmpeg.args(["-c", "copy"]).arg(&file), WAIT);
+        let tags = flv::read(&file).into_iter();
+        tags.take_while(|t| t.timestamp < 2500).collect::<Vec<_>>()
+    });
+    let source = Fake::start(move |socket, number| {
+        let mut connection = fake::answered(socket, "play", "NetStream.Play.Start", "status")?;
+        fake::play(&mut connection, &tags[number % tags.len()])
+    });
+    let entry = entry("here", &source.url("cam"), "");
+    let (mut weir, _home) = pulling(&entry, &["--grace", "60s"]);
+    let live = weir.live("here", Format::Cmaf);
+    eventually(WAIT * 2, "all of them were there", || {
+        let now = weir.multivariant("here", Format::Cmaf);
+        assert_eq!(now.broadcast(), live.broadcast(), "one broadcast");
+        (weir.media(&now.main).discontinuities() >= 2).then_some(())
+    });
+    // Each has its own init section, and is what it says.
+    let runs = weir.download(&live.main).runs();
+    assert!(runs.len() >= 3, "{} runs", runs.len());
+    for run in &runs[..3] {
+        let file = dir.path().join("run.mp4");
+        std::fs::write(&file, run).unwrap();
+        assert_decodes(&file);
+    }
+    weir.assert_healthy();
     weir.stop();
 }
 
