@@ -14,8 +14,10 @@ pub enum Error {
     Padding,
     /// A field is outside its range.
     Field(&'static str),
-    /// The payload type is another than expected.
-    PayloadType(u8),
+    /// The session description is longer than [`crate::limits::SDP_BYTES_MAX`].
+    TooLong(usize),
+    /// A parameter set or a configuration cannot be read.
+    Media(weir_media::Error),
 }
 
 impl fmt::Display for Error {
@@ -25,7 +27,8 @@ impl fmt::Display for Error {
             Self::Version(v) => write!(f, "RTP version {v} is not 2"),
             Self::Padding => f.write_str("RTP padding is longer than the payload"),
             Self::Field(field) => write!(f, "{field} is out of range"),
-            Self::PayloadType(t) => write!(f, "payload type {t} is not expected"),
+            Self::TooLong(n) => write!(f, "session description of {n} bytes is too long"),
+            Self::Media(e) => write!(f, "{e}"),
         }
     }
 }

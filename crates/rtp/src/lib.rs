@@ -10,16 +10,20 @@
 //! | order, gaps and how long to wait for them | [`reorder`] |
 //! | transport streams in RTP (RFC 2250, SMPTE ST 2022-2) | [`ts`] |
 //! | rows and columns of parity (SMPTE ST 2022-1) | [`fec`] |
+//! | frames of H.264, HEVC, AAC and Opus | [`depacketize`] |
+//! | what a session description says of them (RFC 8866) | [`sdp`] |
 //!
 //! Two paths of one stream (SMPTE ST 2022-7) are merged by giving both to one
 //! [`reorder::Reorder`].
 #![forbid(unsafe_code)]
 
+pub mod depacketize;
 pub mod error;
 pub mod fec;
 pub mod limits;
 pub mod packet;
 pub mod reorder;
+pub mod sdp;
 pub mod sequence;
 pub mod ts;
 

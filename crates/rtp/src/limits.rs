@@ -34,3 +34,12 @@ pub const FEC_PACKETS_MAX: usize = 128;
 /// How far the first packet of a FEC packet may be from the newest media packet, beyond which
 /// it belongs to another run of the sender.
 pub const FEC_DISTANCE_MAX: u64 = 2 * FEC_MEDIA_MAX as u64;
+
+/// Longest session description in bytes.
+pub const SDP_BYTES_MAX: usize = 64 * 1024;
+
+/// Most media of a session description.
+pub const SDP_MEDIA_MAX: usize = 16;
+
+/// Longest access unit, in bytes; each track holds one.
+pub const UNIT_BYTES_MAX: usize = 8 * 1024 * 1024;
