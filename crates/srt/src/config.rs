@@ -28,6 +28,9 @@ pub struct Config {
     pub send_packets: u32,
     /// Packet filter: must fit the peer's. A caller's is accepted as it is where there is none.
     pub filter: Option<FilterSpec>,
+    /// A listener's group that callers with a group join ([`crate::group`]): the number is
+    /// told to them, and means nothing else. Without it they are refused.
+    pub group: Option<u32>,
     /// Silence of the peer after which the connection ends.
     pub idle_timeout: Duration,
     /// A caller gives up after this.
@@ -47,6 +50,7 @@ impl Default for Config {
             receive_packets: RECEIVE_PACKETS_MAX,
             send_packets: SEND_PACKETS_MAX,
             filter: None,
+            group: None,
             idle_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(3),
         }

@@ -22,6 +22,7 @@
 //! | what is to be sent, and how fast | `sender` |
 //! | what has come, what is missing, and when it is due | `receiver` |
 //! | parity packets | [`filter`] |
+//! | several connections as one | [`group`] |
 //! | keys | [`crypto`] |
 //! | figures | [`stats`] |
 //! | settings | [`config`] |
@@ -34,6 +35,7 @@ pub mod connection;
 pub mod crypto;
 pub mod error;
 pub mod filter;
+pub mod group;
 pub mod handshake;
 pub mod limits;
 pub mod packet;
@@ -51,6 +53,7 @@ pub use connection::{Connection, Event};
 pub use crypto::{KeyLength, Passphrase, Refresh, Seed};
 pub use error::{CloseReason, Error, SendError};
 pub use filter::FilterSpec;
+pub use group::{Group, GroupKind};
 pub use handshake::cookie::CookieKey;
 pub use handshake::listener::{Ignored, Incoming, Listener, Request};
 pub use packet::handshake::Reason;

@@ -171,6 +171,7 @@ impl Link {
             self.counts.retransmitted += 1;
         }
         let arrival = self.receiver.judge(packet.seq);
+        self.receiver.heard(packet.seq, arrival);
         if arrival != Arrival::New {
             self.receiver.refuse(arrival);
             return;
@@ -304,6 +305,23 @@ impl Link {
             self.acks.skipped(now);
         }
         message
+    }
+
+    pub(super) fn due_seq(&mut self, now: Mono) -> Option<Seq> {
+        let dropped = self.receiver.counts.dropped_packets;
+        let seq = self.receiver.due_seq(now);
+        if self.receiver.counts.dropped_packets != dropped {
+            self.acks.skipped(now);
+        }
+        seq
+    }
+
+    pub(super) fn skip_to(&mut self, next: Seq) {
+        self.receiver.skip_to(next);
+    }
+
+    pub(super) fn align_time(&mut self, other: &Self) {
+        self.receiver.tsbpd.align(&other.receiver.tsbpd);
     }
 
     /// Acknowledgements first, then loss reports, then what was asked for, then what is new.

@@ -14,6 +14,7 @@ use crate::packet::extension::Extensions;
 use crate::packet::handshake::{HandshakeType, Reason};
 use crate::packet::{Control, Handshake, Packet, SocketId};
 use crate::receiver::Message;
+use crate::seq::Seq;
 use crate::stats::Stats;
 use crate::transmit::Transmit;
 use bytes::Bytes;
@@ -300,6 +301,30 @@ impl Connection {
             // Nothing more will come that could fill a gap.
             Phase::Closed(Some(link)) => link.recv(Mono(u64::MAX)),
             Phase::Calling(_) | Phase::Meeting(_) | Phase::Closed(None) => None,
+        }
+    }
+
+    /// Number of the message that [`Self::recv`] would return now. What is given up by now is
+    /// skipped.
+    pub(crate) fn due_seq(&mut self, now: Mono) -> Option<Seq> {
+        match &mut self.phase {
+            Phase::Connected(link) => link.due_seq(now),
+            Phase::Closed(Some(link)) => link.due_seq(Mono(u64::MAX)),
+            Phase::Calling(_) | Phase::Meeting(_) | Phase::Closed(None) => None,
+        }
+    }
+
+    /// Messages before `next` are not needed: another member of the group has them.
+    pub(crate) fn skip_to(&mut self, next: Seq) {
+        if let Phase::Connected(link) | Phase::Closed(Some(link)) = &mut self.phase {
+            link.skip_to(next);
+        }
+    }
+
+    /// Delivers messages at the same time as `other`, whose peer has the same clock.
+    pub(crate) fn align_time(&mut self, other: &Self) {
+        if let (Phase::Connected(link), Phase::Connected(other)) = (&mut self.phase, &other.phase) {
+            link.align_time(other);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::crypto::{Entropy, KeyLength, Seed};
 use crate::error::Error;
+use crate::group::GroupKind;
 use crate::handshake::agreement::{
     Agreement, agree_filter, agree_latency, check_peer, filter_text, latency_ms, respond_keys,
 };
@@ -207,9 +208,13 @@ impl Request {
     ) -> Result<Connection, Reason> {
         let theirs = &self.handshake;
         let hs = check_peer(theirs)?;
-        if theirs.extensions.group.is_some() {
-            return Err(Reason::GROUP);
-        }
+        let group = match (theirs.extensions.group, config.group) {
+            (None, _) => None,
+            (Some(theirs), Some(id)) if GroupKind::from_type(theirs.kind).is_some() => {
+                Some(GroupExtension { id, ..theirs })
+            }
+            (Some(_), _) => return Err(Reason::GROUP),
+        };
         let filter = agree_filter(config.filter, theirs.extensions.filter.as_ref())?;
         let km = theirs.extensions.km.as_ref();
         let keys = respond_keys(&config, km, Entropy::new(seed), now)?;
@@ -227,6 +232,7 @@ impl Request {
                 content,
             }),
             filter: filter.map(|fec| filter_text(fec.spec())),
+            group,
             ..Extensions::default()
         };
         let answer = Handshake {

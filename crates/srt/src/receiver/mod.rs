@@ -21,6 +21,8 @@ pub(crate) use tsbpd::Tsbpd;
 pub struct Message {
     /// What was sent, whole.
     pub payload: Bytes,
+    /// Number of its packet.
+    pub seq: Seq,
     /// When it was sent, by our clock: later by the way it took at first, and following the
     /// sender's clock. Delivered at this time plus the latency.
     pub sent_at: Mono,
@@ -75,6 +77,8 @@ pub(crate) struct Receiver {
     ask_due: Option<Mono>,
     delivered_at: Mono,
     lost_before: u32,
+    /// One after the newest packet that came by this path.
+    heard_end: Seq,
     pub(crate) tsbpd: Tsbpd,
     pub(crate) counts: Counts,
 }
@@ -93,6 +97,7 @@ impl Receiver {
             ask_due: None,
             delivered_at: Mono(0),
             lost_before: 0,
+            heard_end: first,
             tsbpd,
             counts: Counts::default(),
         }
@@ -105,7 +110,9 @@ impl Receiver {
 
     /// All before this one have come or are given up.
     pub(crate) fn acknowledged(&self) -> Seq {
-        self.losses.first_wanted().unwrap_or_else(|| self.end())
+        let next = self.losses.first_wanted().unwrap_or_else(|| self.end());
+        // Not what came by another path: this path's sender may not have sent it.
+        next.earlier(self.heard_end)
     }
 
     /// Packets that there is room for.
@@ -283,33 +290,61 @@ impl Receiver {
 
     /// The next message whose time has come. Missing packets before it are given up.
     pub(crate) fn poll(&mut self, now: Mono) -> Option<Message> {
+        let seq = self.due_seq(now)?;
+        let slot = self.slots.pop_front().flatten()?;
+        self.first = seq.plus(1);
+        self.present -= 1;
+        self.buffered_bytes -= slot.payload.len();
+        self.delivered_at = now;
+        Some(Message {
+            payload: slot.payload,
+            seq,
+            sent_at: slot.sent_at,
+            lost_before: std::mem::take(&mut self.lost_before),
+        })
+    }
+
+    /// Number of the next message whose time has come.
+    pub(crate) fn due_seq(&mut self, now: Mono) -> Option<Seq> {
         let latency = self.tsbpd.latency();
         loop {
-            match self.slots.front() {
-                None => return None,
-                Some(Some(slot)) => {
-                    if slot.sent_at + latency > now {
-                        return None;
-                    }
-                    break;
+            match self.slots.front()? {
+                Some(slot) => {
+                    return (slot.sent_at + latency <= now).then_some(self.first);
                 }
-                Some(None) => {
+                None => {
                     if !self.skip(now) {
                         return None;
                     }
                 }
             }
         }
-        let slot = self.slots.pop_front().flatten()?;
-        self.first = self.first.plus(1);
-        self.present -= 1;
-        self.buffered_bytes -= slot.payload.len();
-        self.delivered_at = now;
-        Some(Message {
-            payload: slot.payload,
-            sent_at: slot.sent_at,
-            lost_before: std::mem::take(&mut self.lost_before),
-        })
+    }
+
+    /// All before `next` came by another path.
+    pub(crate) fn skip_to(&mut self, next: Seq) {
+        let Some(n) = usize::try_from(next.since(self.first))
+            .ok()
+            .filter(|n| *n > 0)
+        else {
+            return;
+        };
+        for slot in self.slots.drain(..n.min(self.slots.len())).flatten() {
+            self.present -= 1;
+            self.buffered_bytes -= slot.payload.len();
+        }
+        self.first = next;
+        self.losses.forget_before(next);
+        // A path that is silent for very long does not fall behind by half the numbers.
+        let oldest = next.minus(self.capacity as u32);
+        self.heard_end = self.heard_end.later(oldest);
+    }
+
+    /// A packet with this number has come, wanted or not.
+    pub(crate) fn heard(&mut self, seq: Seq, arrival: Arrival) {
+        if arrival != Arrival::Beyond {
+            self.heard_end = self.heard_end.later(seq.plus(1));
+        }
     }
 
     /// The front is missing: skips what is given up, or what is too late. False if it must be

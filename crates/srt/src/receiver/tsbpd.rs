@@ -54,6 +54,14 @@ impl Tsbpd {
         Mono(u64::try_from(sent).unwrap_or(0))
     }
 
+    /// Takes over the time of `other`, which follows the same clock by another path.
+    pub(crate) fn align(&mut self, other: &Self) {
+        let theirs = other.base_us + other.unwrap(self.newest as u32);
+        self.base_us = theirs - self.newest;
+        self.drift_sum_us = 0;
+        self.drift_samples = 0;
+    }
+
     /// The whole timestamp that is nearest to the newest.
     fn unwrap(&self, timestamp: u32) -> i64 {
         self.newest + i64::from(timestamp.wrapping_sub(self.newest as u32) as i32)
