@@ -485,6 +485,18 @@ mod tests {
     }
 
     #[test]
+    fn another_cipher_is_told_from_another_passphrase() {
+        let passphrase = Passphrase::new("correct horse").unwrap();
+        let refresh = Refresh::default();
+        let (_, content) = Crypto::initiate(&passphrase, KeyLength::Aes128, refresh, entropy(1));
+        let mut material = KeyMaterial::parse(&content).unwrap();
+        material.mode = CipherMode::Gcm;
+        let material = KeyMaterial::parse(&material.to_bytes()).unwrap();
+        let refused = Crypto::respond(&passphrase, &material, refresh, entropy(2), Mono(0));
+        assert_eq!(refused.err(), Some(KmState::BAD_CRYPTO_MODE));
+    }
+
+    #[test]
     fn keys_change_with_announcement() {
         let refresh = Refresh {
             after: 100,
