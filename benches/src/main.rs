@@ -73,6 +73,9 @@ struct Options {
     /// quick-flv; or whom of srt: weir, libsrt; by default all
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
+    /// Round trip of srt's connections, in milliseconds
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    rtt: u64,
     /// Connections of http's cells
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [64, 1000])]
     connections: Vec<usize>,

@@ -111,7 +111,7 @@ pub fn run(options: &Options) -> Result<()> {
         }
         results.push((cell, ours, theirs));
     }
-    print(&results);
+    print(&results, options.rtt);
     Ok(())
 }
 
@@ -159,9 +159,10 @@ fn one_run(pair: usize, is_weir: bool, cell: Cell, options: &Options) -> Result<
     let [input, output] = subject.addresses()?;
     let passphrase = cell.encrypted.then_some(PASSPHRASE);
     let seed = 1 + pair as u64;
+    let delay = Duration::from_millis(options.rtt) / 2;
     let (to_server, to_reader) = (
-        Lossy::start(input, cell.loss, seed)?,
-        Lossy::start(output, cell.loss, seed + 100)?,
+        Lossy::start(input, cell.loss, delay, seed)?,
+        Lossy::start(output, cell.loss, delay, seed + 100)?,
     );
     let source = Source::start(
         BIT_RATE,
@@ -217,7 +218,7 @@ fn measure(pids: &[u32], source: &Source, reader: &Reader, options: &Options) ->
 
 type Results = [(Cell, Vec<Sample>, Vec<Sample>)];
 
-fn print(results: &Results) {
+fn print(results: &Results, rtt: u64) {
     let mut table = Table::new(&[
         "cell",
         "weir, ms/MB",
@@ -249,10 +250,10 @@ fn print(results: &Results) {
             judged(!ours.is_empty(), share.min() >= DELIVERED_MIN).into(),
         ]);
     }
-    table.print(
-        "srt: processor time per delivered MB of 100 Mbit/s from SRT to SRT, latency 120 ms, \
-         median (min..max), at most half of libsrt's, all delivered",
-    );
+    table.print(&format!(
+        "srt: processor time per delivered MB of 100 Mbit/s from SRT to SRT, latency {LATENCY_MS} \
+         ms, round trip {rtt} ms, median (min..max), at most half of libsrt's, all delivered"
+    ));
     let of = |encrypted| {
         let cell = Cell { loss: 0, encrypted };
         let found = results.iter().find(|r| r.0 == cell);
