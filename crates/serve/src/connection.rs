@@ -308,7 +308,7 @@ impl Server {
                 Resolved::Answer(response) => {
                     return Ok(self.finish(response, Some(&request), keep_alive));
                 }
-                Resolved::Wait(place) => {
+                Resolved::Wait(mut place) => {
                     self.counters().held.inc();
                     let wait = place.longest.saturating_sub(began.elapsed());
                     let news = weir_ring::select(place.news(), gone.as_mut());

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use weir_manifest::mpd::{AdaptationSet, Entry, Live, Mpd, Period, Representation};
 use weir_media::time::rescale;
 use weir_media::{TrackKind, Utc};
-use weir_store::{Broadcast, SegmentInfo, TrackView, View};
+use weir_store::{Broadcast, Run, TrackView, View};
 
 /// From the description's directory, `/{id}/manifest/`, to the shared media.
 const SHARED: &str = "../../s";
@@ -24,68 +24,11 @@ const ORIGIN_US: i64 = 10_000_000;
 /// Presentation delay that is suggested, in target durations: as far as HLS players stay behind.
 const DELAY_TARGETS: u64 = 3;
 
-/// Segments of a track with consecutive numbers, one init section and no discontinuity.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    first: SegmentInfo,
-    /// Number after its last.
-    end: u64,
-}
-
-/// A track and its runs.
-struct Runs<'a> {
-    track: &'a Arc<TrackView>,
-    runs: Vec<Run>,
-}
-
-impl<'a> Runs<'a> {
-    /// Those below segment `edge`.
-    fn of(track: &'a Arc<TrackView>, edge: u64) -> Self {
-        let mut runs: Vec<Run> = Vec::new();
-        let mut add = |info: SegmentInfo| {
-            let after = info.media_sequence.saturating_add(1);
-            if info.gap || after > edge {
-                return;
-            }
-            match runs.last_mut() {
-                Some(run) if run.end == info.media_sequence && run.is_continued_by(&info) => {
-                    run.end = after;
-                }
-                _ => runs.push(Run {
-                    first: info,
-                    end: after,
-                }),
-            }
-        };
-        let mut recorded = None;
-        for info in track.all() {
-            recorded = Some(info.media_sequence);
-            add(info);
-        }
-        // What was only live, after recording stopped.
-        let newer = |info: &SegmentInfo| recorded.is_none_or(|last| info.media_sequence > last);
-        track
-            .window()
-            .iter()
-            .map(|s| s.info)
-            .filter(newer)
-            .for_each(add);
-        Self { track, runs }
-    }
-
-    /// The run that has a segment.
-    fn at(&self, number: u64) -> Option<&Run> {
-        let after = self.runs.partition_point(|run| run.end <= number);
-        let run = self.runs.get(after)?;
-        (run.first.media_sequence <= number).then_some(run)
-    }
-}
-
-impl Run {
-    fn is_continued_by(&self, info: &SegmentInfo) -> bool {
-        self.first.init == info.init
-            && self.first.discontinuity_sequence == info.discontinuity_sequence
-    }
+/// The run of a track that has a segment.
+fn run_at(track: &TrackView, number: u64) -> Option<&Run> {
+    let runs = track.runs();
+    let run = runs.get(runs.partition_point(|run| run.end <= number))?;
+    (run.first <= number).then_some(run)
 }
 
 /// The description; `None` while there is nothing to play yet. `now` is the wall clock.
@@ -97,23 +40,21 @@ pub(crate) fn description(broadcast: &Broadcast, view: &View, now: Utc) -> Optio
     // A track closes a segment a little after another: what some lack is not listed yet.
     let edge = view.tracks.iter().filter_map(|t| t.last());
     let edge = edge.map(|s| s.media_sequence).min()?.saturating_add(1);
-    let tracks = view.tracks.iter().map(|track| Runs::of(track, edge));
-    let tracks: Vec<Runs<'_>> = tracks.collect();
     let begin = match view.ended {
         true => 0,
         false => window_start(view)?,
     };
-    let bounds: BTreeSet<u64> = tracks
-        .iter()
-        .flat_map(|t| &t.runs)
-        .flat_map(|run| [run.first.media_sequence, run.end])
+    let runs = view.tracks.iter().flat_map(|track| track.runs());
+    let bounds: BTreeSet<u64> = runs
+        .flat_map(|run| [run.first, run.end.min(edge)])
+        .filter(|bound| *bound <= edge)
         .collect();
     let bounds: Vec<u64> = bounds.into_iter().collect();
     let key = broadcast.key();
     let mut periods: Vec<Period> = bounds
         .windows(2)
         .filter(|bound| bound[1] > begin)
-        .filter_map(|bound| period(&key, &tracks, (bound[0], bound[0].max(begin), bound[1])))
+        .filter_map(|bound| period(&key, view, (bound[0], bound[0].max(begin), bound[1])))
         .collect();
     let base = periods.first()?.start_us;
     let live = match view.ended {
@@ -162,20 +103,25 @@ fn window_start(view: &View) -> Option<u64> {
 
 /// The segments from bound `from` to bound `to`, if a track has them; those before `first` are
 /// not listed.
-fn period(key: &str, tracks: &[Runs<'_>], (from, first, to): (u64, u64, u64)) -> Option<Period> {
-    let present: Vec<&Runs<'_>> = tracks.iter().filter(|t| t.at(from).is_some()).collect();
-    let video = present.iter().find(|t| t.track.kind == TrackKind::Video);
+fn period(key: &str, view: &View, (from, first, to): (u64, u64, u64)) -> Option<Period> {
+    let tracks = view.tracks.iter();
+    let present: Vec<&Arc<TrackView>> = tracks.filter(|t| run_at(t, from).is_some()).collect();
+    let video = present.iter().find(|t| t.kind == TrackKind::Video);
+    // The run that begins here, which is remembered after its segments; else another track ended.
+    let begins = |track: &&Arc<TrackView>| {
+        let run = run_at(track, from).filter(|run| run.first == from)?;
+        Some((run.decode_time, track.timescale))
+    };
     let leader = video.or(present.first())?;
-    let begins = info(leader, from)?;
-    let start_us = rescale(
-        i64::try_from(begins.decode_time).ok()?,
-        leader.track.timescale,
-        1_000_000,
-    );
+    let (time, timescale) = match present.iter().find_map(begins) {
+        Some(begin) => begin,
+        None => (leader.segment(from)?.info.decode_time, leader.timescale),
+    };
+    let start_us = rescale(i64::try_from(time).ok()?, timescale, 1_000_000);
     let mut sets: Vec<AdaptationSet> = Vec::new();
     for track in &present {
         let representation = representation(key, track, (from, first, to), start_us)?;
-        let kind = match track.track.kind {
+        let kind = match track.kind {
             TrackKind::Video => "video",
             TrackKind::Audio => "audio",
         };
@@ -186,7 +132,7 @@ fn period(key: &str, tracks: &[Runs<'_>], (from, first, to): (u64, u64, u64)) ->
         match set {
             Some(set) => set.representations.push(representation),
             None => sets.push(AdaptationSet {
-                id: track.track.id.0.into(),
+                id: track.id.0.into(),
                 content_type: kind,
                 representations: vec![representation],
             }),
@@ -199,24 +145,20 @@ fn period(key: &str, tracks: &[Runs<'_>], (from, first, to): (u64, u64, u64)) ->
     })
 }
 
-fn info(track: &Runs<'_>, number: u64) -> Option<SegmentInfo> {
-    Some(track.track.segment(number)?.info)
-}
-
 /// A track in a period that begins with segment `from`, at `start_us`, and lists those of `first`
 /// to `to`.
 fn representation(
     key: &str,
-    runs: &Runs<'_>,
+    track: &TrackView,
     (from, first, to): (u64, u64, u64),
     start_us: i64,
 ) -> Option<Representation> {
-    let track = runs.track;
-    let init = runs.at(from)?.first.init;
+    let init = run_at(track, from)?.init;
     let config = &track.init(init)?.config;
-    let timeline = (first..to).map_while(|n| info(runs, n)).map(|info| Entry {
-        time: info.decode_time,
-        duration: u64::from(info.duration),
+    let listed = (first..to).map_while(|n| track.segment(n));
+    let timeline = listed.map(|segment| Entry {
+        time: segment.info.decode_time,
+        duration: u64::from(segment.info.duration),
     });
     let offset = rescale(start_us, 1_000_000, track.timescale);
     Some(Representation {

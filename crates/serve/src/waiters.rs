@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use weir_media::StreamName;
 use weir_net::{ConnectionGuard, ConnectionLimits, Refused};
-use weir_ring::Notify;
+use weir_ring::{Notified, Notify};
 
 use crate::limits::{HELD_MAX, HELD_PER_ADDRESS_MAX};
 
@@ -43,6 +43,7 @@ impl Waiters {
         Ok(Place {
             waiters: self.clone(),
             name: name.clone(),
+            news: notify.notified(),
             notify,
             longest,
             _guard: guard,
@@ -62,15 +63,17 @@ pub(crate) struct Place {
     waiters: Rc<Waiters>,
     name: StreamName,
     notify: Rc<Notify>,
+    /// Begun where the place was taken: what is told before the first poll is not missed.
+    news: Notified,
     /// How long the request waits, from its arrival on.
     pub(crate) longest: Duration,
     _guard: ConnectionGuard,
 }
 
 impl Place {
-    /// Waits for the next news of the stream.
-    pub(crate) async fn news(&self) {
-        self.notify.notified().await;
+    /// Waits for the next news of the stream since the place was taken.
+    pub(crate) fn news(&mut self) -> &mut Notified {
+        &mut self.news
     }
 }
 
@@ -86,6 +89,19 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn news_before_the_first_poll_are_not_missed() {
+        let mut runtime = weir_ring::Runtime::new(weir_ring::Config::default()).unwrap();
+        let waiters = Waiters::new();
+        let name = StreamName::parse("cam").unwrap();
+        let client = IpAddr::from([192, 0, 2, 1]);
+        let longest = Duration::from_secs(1);
+        let mut place = waiters.place(&name, client, longest).ok().unwrap();
+        waiters.wake(&name);
+        let told = runtime.block_on(weir_ring::timeout(longest, place.news()));
+        assert!(told.is_ok());
+    }
 
     #[test]
     fn one_address_cannot_take_all_places() {

@@ -49,7 +49,7 @@ pub use library::Library;
 pub use retain::{Deleted, DiskSpace};
 pub use segment::{Body, Chunk, Piece, Segment, SegmentInfo};
 pub use stats::Stats;
-pub use view::{Init, OpenSegment, TrackView, View};
+pub use view::{Init, OpenSegment, Run, TrackView, View};
 pub use writer::{ResumeInfo, ResumeTrack, Start, Writer};
 
 #[cfg(test)]

@@ -58,6 +58,22 @@ pub struct OpenSegment {
     pub chunks: Arc<Vec<Arc<Chunk>>>,
 }
 
+/// Listed segments with consecutive numbers, one init section and no discontinuity between them.
+/// The first one is remembered when retention has deleted it, until the whole run is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Number of its first segment.
+    pub first: u64,
+    /// Decoding time of that segment's first sample, in ticks.
+    pub decode_time: u64,
+    /// Number of its init section.
+    pub init: u32,
+    /// Discontinuities before its first sample.
+    pub discontinuity_sequence: u64,
+    /// Number after its last segment; [`u64::MAX`] while it goes on.
+    pub end: u64,
+}
+
 /// A track at one moment.
 #[derive(Debug, Clone)]
 pub struct TrackView {
@@ -79,6 +95,7 @@ pub struct TrackView {
     /// Closed, and not listed yet because their append has not completed.
     pub(crate) closing: Arc<[Arc<Segment>]>,
     pub(crate) live_start: u64,
+    pub(crate) runs: Arc<Vec<Run>>,
     /// The last segment whose append completed.
     pub(crate) recorded_to: Option<u64>,
     /// Recording stopped early: what follows `recorded_to` will never be in the log.
@@ -113,7 +130,18 @@ impl TrackView {
     /// A closed segment, whether the live playlist still lists it or not.
     #[must_use]
     pub fn segment(&self, media_sequence: u64) -> Option<Arc<Segment>> {
-        self.segments.get(media_sequence)
+        self.segments.get(media_sequence).or_else(|| {
+            // A low-latency playlist lists these already.
+            let mut closing = self.closing.iter();
+            let found = closing.find(|s| s.info.media_sequence == media_sequence);
+            found.cloned()
+        })
+    }
+
+    /// Its runs, oldest first.
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
     }
 
     /// The segment that is being written, if it has a chunk.

@@ -8,7 +8,7 @@ use crate::input::{ChunkInput, GapInput};
 use crate::limits;
 use crate::list::SegmentList;
 use crate::segment::{Chunk, Place, Segment, SegmentInfo};
-use crate::view::{Init, OpenSegment, TrackView};
+use crate::view::{Init, OpenSegment, Run, TrackView};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -78,6 +78,7 @@ impl Track {
             open: None,
             closing: Arc::default(),
             live_start: 0,
+            runs: Arc::default(),
             recorded_to: None,
             is_cut: false,
         };
@@ -238,6 +239,7 @@ impl Track {
             self.view_mut().recorded_to = Some(info.media_sequence);
         }
         self.count_rate(&info, target);
+        self.count_run(&info);
         self.view_mut().segments.push(closing.segment);
         self.publish_closing();
         self.slide(target, window);
@@ -252,6 +254,7 @@ impl Track {
     ) {
         for segment in segments {
             self.count_rate(&segment.info, target);
+            self.count_run(&segment.info);
         }
         if let Some(last) = segments.last() {
             self.last_sequence = Some(last.info.media_sequence);
@@ -287,6 +290,10 @@ impl Track {
     pub(crate) fn drop_file(&mut self, number: u32) {
         if let Some(file) = self.view_mut().segments.drop_file(number) {
             file.close();
+        }
+        let first = self.view.first_sequence().unwrap_or(0);
+        if self.view.runs.first().is_some_and(|run| run.end <= first) {
+            Arc::make_mut(&mut self.view_mut().runs).retain(|run| run.end > first);
         }
     }
 
@@ -372,6 +379,31 @@ impl Track {
             .map(|c| Arc::clone(&c.segment))
             .collect();
         self.view_mut().closing = closing;
+    }
+
+    /// Adds a segment to the run that it continues, or begins another. Numbers are consecutive.
+    fn count_run(&mut self, info: &SegmentInfo) {
+        let continues = self.view.runs.last().is_some_and(|run| {
+            run.end == u64::MAX
+                && run.init == info.init
+                && run.discontinuity_sequence == info.discontinuity_sequence
+        });
+        if continues && !info.gap {
+            return;
+        }
+        let runs = Arc::make_mut(&mut self.view_mut().runs);
+        if let Some(last) = runs.last_mut().filter(|run| run.end == u64::MAX) {
+            last.end = info.media_sequence;
+        }
+        if !info.gap {
+            runs.push(Run {
+                first: info.media_sequence,
+                decode_time: info.decode_time,
+                init: info.init,
+                discontinuity_sequence: info.discontinuity_sequence,
+                end: u64::MAX,
+            });
+        }
     }
 
     /// Bandwidth as HLS bis §4.4.6.2 has it: the peak looks only at segments of at least
