@@ -73,7 +73,8 @@ impl Stream {
         if bufs.is_empty() {
             return Ok(());
         }
-        let sending = Box::pin(self.send_vectored(bufs.drain(..)));
+        // With its memory: there is much of it when a viewer joins, and then one at a time for long.
+        let sending = Box::pin(self.send_vectored(std::mem::take(bufs)));
         match Box::pin(alarm.guard(deadline, sending)).await {
             Ok(sent) => sent,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
