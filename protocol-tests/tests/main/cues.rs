@@ -4,12 +4,14 @@ use crate::players::{chromium, event};
 use m3u8_rs::QuotedOrUnquoted;
 use protocol_tests::flv::{self, Tag};
 use protocol_tests::hls::{Format, Media};
+use protocol_tests::process::run;
 use protocol_tests::rtmp::{Amf, Background};
 use protocol_tests::server::Weir;
 use protocol_tests::site::Site;
 use protocol_tests::turn::heavy;
-use protocol_tests::{clips, eventually};
-use std::time::Duration;
+use protocol_tests::{clips, eventually, tools};
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -189,6 +191,134 @@ fn a_break_is_listed_while_it_lasts_and_after_a_restart() {
     let weir = weir.kill9().start();
     let again = weir.ended("show", Format::Cmaf);
     assert_eq!(lines(&weir.media(&again.main).text), lines(&text));
+}
+
+/// The same for a time of the transport stream, in ticks.
+fn insert_at(event: u8, out: bool, pts: u64) -> Vec<u8> {
+    let mut command = vec![0, 0, 0, event, 0x7f];
+    command.push(0x4f | u8::from(out) << 7);
+    command.push(0xfe | (pts >> 32) as u8 & 1);
+    command.extend((pts as u32).to_be_bytes());
+    command.extend([0, 1, 0, 0]);
+    let mut section = vec![0xfc, 0x30, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xf0];
+    section.extend([command.len() as u8, 5]);
+    section.extend(command);
+    section.extend([0, 0]);
+    with_crc(section)
+}
+
+const PMT: u16 = 0x1000;
+const VIDEO: u16 = 0x100;
+const SPLICES: u16 = 0x1f0;
+
+fn pid(packet: &[u8]) -> u16 {
+    u16::from_be_bytes([packet[1] & 0x1f, packet[2]])
+}
+
+/// A packet with one whole section.
+fn section_packet(pid: u16, counter: u8, section: &[u8]) -> Vec<u8> {
+    let mut packet = vec![
+        0x47,
+        0x40 | (pid >> 8) as u8,
+        pid as u8,
+        0x10 | counter & 15,
+        0,
+    ];
+    packet.extend(section);
+    assert!(packet.len() <= 188);
+    packet.resize(188, 0xff);
+    packet
+}
+
+/// The program map with a stream of splices (SCTE 35 §8.1).
+fn with_splices(packet: &[u8]) -> Vec<u8> {
+    let section = &packet[5..];
+    let len = 3 + usize::from(u16::from_be_bytes([section[1] & 15, section[2]]));
+    let mut map = section[..len - 4].to_vec();
+    assert_eq!(map[11], 0, "ffmpeg describes no program");
+    map[11] = 6;
+    map.splice(12..12, *b"\x05\x04CUEI");
+    map.extend([0x86, 0xe0 | (SPLICES >> 8) as u8, SPLICES as u8, 0xf0, 0]);
+    section_packet(PMT, packet[3], &with_crc(map))
+}
+
+/// Nine seconds of a clip as a transport stream, with splices at its third and sixth second.
+fn transport_stream() -> (Vec<u8>, [Vec<u8>; 2]) {
+    let home = tempfile::TempDir::new().unwrap();
+    let file = home.path().join("clip.ts");
+    let mut ffmpeg = tools::ffmpeg();
+    ffmpeg.arg("-i").arg(clips::LONG.flv());
+    ffmpeg
+        .args(["-t", "9", "-c", "copy", "-f", "mpegts"])
+        .arg(&file);
+    run(&mut ffmpeg, WAIT);
+    let bytes = std::fs::read(&file).unwrap();
+    let packets: Vec<&[u8]> = bytes.chunks_exact(188).collect();
+    let first = packets.iter().find(|p| pid(p) == VIDEO && p[1] & 0x40 != 0);
+    let pes = first.unwrap().windows(4).position(|w| w == [0, 0, 1, 0xe0]);
+    let time = &first.unwrap()[pes.unwrap() + 9..];
+    let byte = |i: usize| u64::from(time[i]);
+    let pts =
+        (byte(0) >> 1 & 7) << 30 | byte(1) << 22 | byte(2) >> 1 << 15 | byte(3) << 7 | byte(4) >> 1;
+    let splices = [
+        insert_at(7, true, pts + 270_000),
+        insert_at(7, false, pts + 540_000),
+    ];
+    let mut out = Vec::new();
+    for (i, packet) in packets.iter().enumerate() {
+        // Each is announced a second before.
+        for (n, splice) in (0..).zip(&splices) {
+            if i == packets.len() * (2 + 3 * n) / 9 {
+                out.extend(section_packet(SPLICES, n as u8, splice));
+            }
+        }
+        match pid(packet) {
+            PMT => out.extend(with_splices(packet)),
+            _ => out.extend_from_slice(packet),
+        }
+    }
+    (out, splices)
+}
+
+#[test]
+fn splices_of_a_transport_stream_are_dated_by_its_clock() {
+    let _turn = heavy();
+    let (stream, [out, back]) = transport_stream();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let home = tempfile::TempDir::new().unwrap();
+    let config = home.path().join("weir.toml");
+    let text = format!("[[pull]]\nname = \"show\"\nurl = \"udp://127.0.0.1:{port}\"\n");
+    std::fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap();
+    let weir = Weir::start(&["--segment", "1s", "--grace", "2s", "--config", config]);
+    let (start, count) = (Instant::now(), stream.len().div_ceil(7 * 188) as u32);
+    for (i, datagram) in (0..).zip(stream.chunks(7 * 188)) {
+        let due = Duration::from_secs(9) * i / count;
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+        socket.send_to(datagram, ("127.0.0.1", port)).unwrap();
+    }
+    let ended = weir.ended("show", Format::Cmaf);
+    let media = weir.media(&ended.main);
+    let found = ranges(&media);
+    assert_eq!(found.len(), 2, "{}", media.text);
+    let splice = |name: &str, bytes: &[u8]| Some((name.to_owned(), hex(bytes)));
+    assert_eq!(found[0].splice, splice("SCTE35-OUT", &out));
+    assert_eq!(found[1].splice, splice("SCTE35-IN", &back));
+    assert!(
+        (found[1].seconds.unwrap() - 3.0).abs() < 0.05,
+        "{}",
+        media.text
+    );
+    // Keyframes come each second: segments begin where the splices are.
+    let dates = media.playlist.segments.iter();
+    let dates = dates.filter_map(|s| s.program_date_time);
+    let apart = dates.map(|d| (d.timestamp_millis() - found[0].start).abs());
+    assert!(apart.min().unwrap() <= 50, "{}", media.text);
 }
 
 fn cancel(event: u8) -> Vec<u8> {
