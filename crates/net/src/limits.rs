@@ -74,6 +74,10 @@ pub const FRUITLESS_BYTES_MAX: usize = 64 * 1024;
 /// one step's records.
 pub const SEND_STEP_BYTES: usize = 64 * 1024;
 
+/// What is left behind a step, if it is no more than this, goes with it: the head of an answer whose
+/// body is as long as a step is no send of its own.
+pub const SEND_REST_BYTES: usize = 2 * 1024;
+
 /// Plaintext of a file that one connection seals and sends before other tasks get their turn, if
 /// its socket takes so much: about 200 us.
 pub const SEND_PER_TURN: u64 = 512 * 1024;
@@ -82,7 +86,7 @@ pub const SEND_PER_TURN: u64 = 512 * 1024;
 pub const HELD_BYTES_MAX: usize = RECORD_BYTES_MAX;
 
 /// Size of a buffer for sealed records: those of one step.
-pub const SEALED_BUFFER_BYTES: usize = crate::tls::sealed_len(SEND_STEP_BYTES);
+pub const SEALED_BUFFER_BYTES: usize = crate::tls::sealed_len(SEND_STEP_BYTES + SEND_REST_BYTES);
 
 /// Such buffers that a worker keeps for reuse: 4 MiB. Those in use are one per connection that
 /// waits for its peer to read.

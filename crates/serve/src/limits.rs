@@ -57,6 +57,10 @@ pub const COMPRESS_TASKS_MAX: usize = 2;
 /// the head and sendfile: at 1 KB by half, at 16 KB by a tenth.
 pub const SMALL_BYTES_MAX: u64 = 16 * 1024;
 
+/// The same under TLS, where a file is read for each answer in any case: kept in memory it is read
+/// once for all.
+pub const SMALL_TLS_BYTES_MAX: u64 = 64 * 1024;
+
 /// Small ranges that one worker keeps in memory, in bytes.
 pub const SMALL_CACHE_BYTES: usize = 16 << 20;
 

@@ -6,7 +6,9 @@
 
 use crate::connection::{self, Connection, idle_deadline, may_keep};
 use crate::input::Input;
-use crate::limits::{INLINE_BYTES_MAX, QUICK_BYTES_MAX, SEND_PIECE_BYTES, SMALL_BYTES_MAX};
+use crate::limits::{
+    INLINE_BYTES_MAX, QUICK_BYTES_MAX, SEND_PIECE_BYTES, SMALL_BYTES_MAX, SMALL_TLS_BYTES_MAX,
+};
 use crate::resolve::{Hints, Resolved};
 use crate::response::{Outgoing, Piece};
 use crate::send::send;
@@ -93,8 +95,12 @@ fn answer(
 
 /// Hands an answer to the kernel, as much as it takes, and the rest to a task.
 fn leave(mut connection: Box<Connection>, stream: Stream, mut outgoing: Outgoing, began: Instant) {
+    let small = match stream.is_tls() {
+        true => SMALL_TLS_BYTES_MAX,
+        false => SMALL_BYTES_MAX,
+    };
     if let [Piece::File { file, offset, len }] = &outgoing.body[..]
-        && *len <= SMALL_BYTES_MAX
+        && *len <= small
         && let Some(bytes) = connection.server.small(file, *offset, *len)
     {
         outgoing.body = vec![Piece::Memory(bytes)];
@@ -127,7 +133,7 @@ fn leave(mut connection: Box<Connection>, stream: Stream, mut outgoing: Outgoing
 
 /// The head, and what the socket takes of a range that is in the page cache.
 fn leave_file(connection: Box<Connection>, mut stream: TcpStream, mut outgoing: Outgoing) {
-    let [Piece::File { file, offset, len }] = &mut outgoing.body[..] else {
+    let [Piece::File { file, offset, len }] = &outgoing.body[..] else {
         return;
     };
     let Ok(handle) = file.data() else {
@@ -155,10 +161,7 @@ fn leave_file(connection: Box<Connection>, mut stream: TcpStream, mut outgoing: 
                 }
                 return connection.park(stream.into());
             }
-            Ok(sent) => {
-                *offset += sent;
-                *len -= sent;
-            }
+            Ok(sent) => outgoing.sent = sent,
             Err(e) => return debug!("HTTP connection ends: {e}"),
         }
     }

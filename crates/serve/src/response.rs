@@ -229,6 +229,7 @@ impl Response {
             head: Bytes::new(),
             head_len: arena.len(),
             corked: !is_head && sent >= CORK_BYTES_MIN,
+            sent: 0,
             body,
             keep_alive,
             of: self.of,
@@ -331,6 +332,8 @@ pub(crate) struct Outgoing {
     pub(crate) keep_alive: bool,
     /// Whether its packets are held back until they are full.
     pub(crate) corked: bool,
+    /// Bytes of the body that were sent already, if it is a range of a file.
+    pub(crate) sent: u64,
     /// The broadcast that it is of.
     pub(crate) of: Option<Arc<Broadcast>>,
 }

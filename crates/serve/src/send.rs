@@ -8,6 +8,7 @@ use crate::server::Server;
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 use weir_net::Stream;
@@ -132,6 +133,7 @@ pub(crate) async fn send(
 
 async fn send_pieces(server: &Server, stream: &mut Stream, outgoing: &Outgoing) -> io::Result<()> {
     let mut memory = vec![outgoing.head.clone()];
+    let mut sent = outgoing.sent;
     for piece in &outgoing.body {
         match piece {
             Piece::Memory(part) => memory.push(part.clone()),
@@ -140,7 +142,9 @@ async fn send_pieces(server: &Server, stream: &mut Stream, outgoing: &Outgoing) 
                 for before in memory.drain(..) {
                     in_time(server, stream.send_more(before)).await?;
                 }
-                send_file(server, stream, (file, &handle), *offset, offset + len).await?;
+                let range = *offset..offset + len;
+                send_file(server, stream, (file, &handle), range, sent).await?;
+                sent = 0;
             }
         }
     }
@@ -150,24 +154,31 @@ async fn send_pieces(server: &Server, stream: &mut Stream, outgoing: &Outgoing) 
     Ok(())
 }
 
-/// Sends a range of a log file.
+/// Sends a range of a log file, of which so many bytes are sent already. It is looked for in the
+/// page cache by pieces from its start on, wherever a viewer is in them: so that they are the same
+/// for all, and what was found for one is known for the next.
 async fn send_file(
     server: &Server,
     stream: &mut Stream,
     (log, file): (&Arc<LogFile>, &File),
-    mut at: u64,
-    end: u64,
+    range: Range<u64>,
+    sent: u64,
 ) -> io::Result<()> {
-    while at < end {
-        let part = SEND_PIECE_BYTES.min(end - at);
-        // Under TLS too: it would read cold pages through the ring by itself, but as many at once
-        // as there are connections.
-        server.warm(log, file, at, part).await?;
-        match stream {
-            Stream::Plain(stream) => sendfile(server, stream, file, at, at + part).await?,
-            Stream::Tls(stream) => seal(server, stream, file, at, at + part).await?,
+    let mut start = range.start;
+    let mut at = range.start + sent;
+    while start < range.end {
+        let end = range.end.min(start + SEND_PIECE_BYTES);
+        if at < end {
+            // Under TLS too: it would read cold pages through the ring by itself, but as many at
+            // once as there are connections.
+            server.warm(log, file, start, end - start).await?;
+            match stream {
+                Stream::Plain(stream) => sendfile(server, stream, file, at, end).await?,
+                Stream::Tls(stream) => seal(server, stream, file, at, end).await?,
+            }
+            at = end;
         }
-        at += part;
+        start = end;
     }
     Ok(())
 }

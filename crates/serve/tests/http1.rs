@@ -83,6 +83,29 @@ fn a_short_range_says_nothing_of_a_longer_one() {
 }
 
 #[test]
+fn a_body_longer_than_a_socket_takes_arrives_whole() {
+    let server = Running::start_in(Place::Disk, 1, 500_000, Options::default());
+    let whole = server.body(0);
+    assert!(whole.len() > 9_000_000);
+    // What the first had looked for is known to the others.
+    for (fields, from) in [("", 0), ("", 0), ("Range: bytes=3000001-\r\n", 3_000_001)] {
+        let mut client = open(server.plain);
+        let path = server.path(0);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        // Until the kernel takes no more.
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(receive(&mut client).body == whole[from..]);
+        let again = get(&mut client, &path, "Range: bytes=0-9\r\n");
+        assert!(again.status() == "206" && again.body == whole[..10]);
+        let (tls, socket) = connect_with(server.address, b"http/1.1");
+        let mut client = StreamOwned::new(tls, socket);
+        assert!(get(&mut client, &path, fields).body == whole[from..]);
+    }
+    server.wait_for_nobody();
+}
+
+#[test]
 fn what_is_of_one_request_is_kept_by_no_cache() {
     let server = Running::start(1, 300);
     let path = server.path(0);

@@ -2,7 +2,7 @@
 
 use crate::limits::{
     CLOSE_NOTIFY_WAIT, HELD_BYTES_MAX, RECEIVES_PER_TURN, RECORD_BYTES_MAX, SEND_PER_TURN,
-    SEND_STEP_BYTES,
+    SEND_REST_BYTES, SEND_STEP_BYTES,
 };
 use crate::tls::pool::{Sealed, with_scratch, with_step};
 use crate::tls::session::{Session, sealed_len};
@@ -461,10 +461,13 @@ impl Source {
         self.len == 0
     }
 
-    /// Seals up to [`SEND_STEP_BYTES`]. A record that lies within one buffer is sealed from there;
+    /// Seals up to [`SEND_STEP_BYTES`], and a short rest with them. A record that lies within one buffer is sealed from there;
     /// one over several buffers is joined first.
     fn seal_step(&mut self, session: &mut Session) -> io::Result<Bytes> {
-        let mut left = self.len.min(SEND_STEP_BYTES);
+        let mut left = match self.len.saturating_sub(SEND_STEP_BYTES) {
+            0..=SEND_REST_BYTES => self.len,
+            _ => SEND_STEP_BYTES,
+        };
         let mut sealed = Sealed::with_capacity(sealed_len(left));
         while left > 0 {
             let record = left.min(RECORD_BYTES_MAX);

@@ -120,6 +120,7 @@ fn begin(server: &Server, content: &Content, request: &Request<'_>) -> (Outgoing
             .collect(),
         keep_alive,
         corked: false,
+        sent: 0,
         of: None,
     };
     let rest = from.map(|at| Rest { at, is_chunked });

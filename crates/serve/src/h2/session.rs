@@ -10,7 +10,7 @@ use crate::h2::priority::Priority;
 use crate::h2::update::Applied;
 use crate::limits::{
     H2_CHUNK_BYTES, H2_FRAME_BYTES_MAX, H2_FRAME_HEAD_BYTES, H2_RESETS_MAX, H2_RESETS_TIME,
-    SMALL_BYTES_MAX,
+    SMALL_TLS_BYTES_MAX,
 };
 use crate::resolve::{Hints, Resolved};
 use crate::response::{Outgoing, Piece, Response};
@@ -296,7 +296,7 @@ impl Session {
         mut exchange: Exchange,
     ) {
         if let [Piece::File { file, offset, len }] = &outgoing.body[..]
-            && *len <= SMALL_BYTES_MAX
+            && *len <= SMALL_TLS_BYTES_MAX
             && let Some(bytes) = self.connection.server.small(file, *offset, *len)
         {
             outgoing.body = vec![Piece::Memory(bytes)];
