@@ -129,7 +129,9 @@ fn weir(program: &Path, folder: TempDir, purpose: Purpose) -> Result<Server> {
         .arg("--data")
         .arg(folder.path().join("data"))
         .arg("--ready-file")
-        .arg(&ready);
+        .arg(&ready)
+        // Not a flag: older versions do not know it.
+        .env("WEIR_SRT", "off");
     if let Purpose::Play { merge } = purpose {
         command.args(["--merge", merge]);
     }

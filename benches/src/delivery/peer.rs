@@ -84,7 +84,9 @@ impl Peer {
             .arg("--data")
             .arg(place.data())
             .arg("--ready-file")
-            .arg(&ready);
+            .arg(&ready)
+            // Not a flag: older versions do not know it.
+            .env("WEIR_SRT", "off");
         if speaks_tls(&program) {
             let configuration = folder.join("weir.toml");
             let Certificate { certificate, key } = &place.certificate;
