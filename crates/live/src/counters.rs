@@ -44,6 +44,10 @@ pub struct Counters {
     pub pull_failures: Family<RemoteFailure, Counter>,
     /// Bytes received of transport streams, over UDP and RTP.
     pub ts_received: Counter,
+    /// Packets of RTP that never came.
+    pub rtp_lost: Counter,
+    /// Packets of RTP recovered by forward error correction.
+    pub rtp_recovered: Counter,
     /// Datagrams dropped because another sender has their port.
     pub ts_foreign: Counter,
     /// What happens over SRT.
@@ -158,6 +162,16 @@ impl Counters {
             "Received of transport streams over UDP and RTP",
             Unit::Bytes,
             self.ts_received.clone(),
+        );
+        r.register(
+            "rtp_lost_packets",
+            "Packets of RTP that never came",
+            self.rtp_lost.clone(),
+        );
+        r.register(
+            "rtp_recovered_packets",
+            "Packets of RTP recovered by forward error correction",
+            self.rtp_recovered.clone(),
         );
         r.register(
             "ts_foreign_datagrams",
@@ -287,6 +301,8 @@ impl Default for Counters {
             ts_received: Counter::default(),
             srt: crate::srt::Counters::default(),
             ts_foreign: Counter::default(),
+            rtp_lost: Counter::default(),
+            rtp_recovered: Counter::default(),
             viewers: at_zero(Protocol::ALL),
             viewers_sent: at_zero(Protocol::ALL),
             viewer_skips: Counter::default(),

@@ -207,3 +207,10 @@ pub const SRT_RELAY_BYTES_MAX: usize = 32 << 20;
 
 /// How long a player whose stream has ended may take for what is left.
 pub const SRT_END_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a packet of RTP that is missing is waited for: it may come late.
+pub const RTP_WAIT: Duration = Duration::from_millis(200);
+
+/// The same where forward error correction comes: a column's parity is sent among the packets of the
+/// next matrix, which at 500 kbit/s takes a second.
+pub const RTP_FEC_WAIT: Duration = Duration::from_secs(2);

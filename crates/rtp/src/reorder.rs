@@ -76,6 +76,11 @@ impl Reorder {
         }
     }
 
+    /// Waits that long from now on, at most [`REORDER_WAIT_MAX`].
+    pub fn set_wait(&mut self, wait: Duration) {
+        self.wait = wait.min(REORDER_WAIT_MAX);
+    }
+
     /// Takes a packet that arrived at `now`.
     pub fn handle_packet(&mut self, packet: Packet, now: Mono) -> Taken {
         self.stats.received += 1;

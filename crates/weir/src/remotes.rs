@@ -51,7 +51,9 @@ pub fn check(settings: &Settings) -> Result<(), String> {
                 }
                 // Two would share what comes to a group, and only one may have another port.
                 let unicast = !listen.to.address.ip().is_multicast();
-                if unicast && !ports.insert(listen.to.address.port()) {
+                let port = listen.to.address.port();
+                let own: &[u16] = if listen.rtp { &[0, 2, 4] } else { &[0] };
+                if unicast && !own.iter().all(|n| ports.insert(port.saturating_add(*n))) {
                     return Err(format!(
                         "{within}: another [[pull]] has the port of {listen}"
                     ));

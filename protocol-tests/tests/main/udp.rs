@@ -1,4 +1,4 @@
-//! Transport streams over UDP.
+//! Transport streams over UDP and RTP.
 
 use crate::support::{QUICK, assert_decodes};
 use protocol_tests::hls::Format;
@@ -8,6 +8,9 @@ use protocol_tests::{clips, eventually, http, tools};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -59,7 +62,7 @@ fn unicast(ffmpeg: Command) {
     // It comes out of RTMP and FLV as it came in.
     for url in [weir.publish_url("here"), weir.url("/here/live.flv")] {
         let mut player = tools::ffmpeg();
-        player.args(["-i", &url, "-t", "2", "-f", "null", "-"]);
+        player.args(["-i", &url, "-t", "2", "-c", "copy", "-f", "null", "-"]);
         assert_eq!(run(&mut player, WAIT), "");
     }
     assert_eq!(weir.metric("weir_ts_foreign_datagrams_total"), Some(0.0));
@@ -178,5 +181,105 @@ fn noise_does_no_harm() {
     let to = format!("udp://127.0.0.1:{port}?pkt_size=1316");
     let _sender = send(tools::ffmpeg(), &clips::LONG.flv(), &to);
     assert_live(&weir, "here");
+    weir.stop();
+}
+
+/// Passes datagrams from one port to another, but for those of which `drops` says so, until it is
+/// dropped.
+struct Relay {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Relay {
+    fn start(from: u16, to: u16, drops: fn(usize) -> bool) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let socket = UdpSocket::bind(("127.0.0.1", from)).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        let thread = std::thread::spawn(move || {
+            let (mut buffer, mut count) = (vec![0; 2048], 0);
+            while !stopped.load(Ordering::Relaxed) {
+                let Ok(len) = socket.recv(&mut buffer) else {
+                    continue;
+                };
+                count += 1;
+                if !drops(count) {
+                    let _ = socket.send_to(&buffer[..len], ("127.0.0.1", to));
+                }
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Three ports that nobody has: one, and those 2 and 4 above it.
+fn free_ports() -> u16 {
+    (0..100)
+        .find_map(|_| {
+            let port = free_port();
+            let bind = |above| UdpSocket::bind(("127.0.0.1", port.checked_add(above)?)).ok();
+            Some((bind(0)?, bind(2)?, bind(4)?)).map(|_| port)
+        })
+        .unwrap()
+}
+
+fn in_rtp(ffmpeg: Command) {
+    let port = free_ports();
+    let (weir, _home) = awaiting(&format!("rtp://127.0.0.1:{port}"), "", &QUICK);
+    let mut sender = ffmpeg;
+    sender
+        .args(["-re", "-stream_loop", "-1", "-i"])
+        .arg(clips::LONG.flv());
+    sender.args(["-c", "copy", "-f", "rtp_mpegts"]);
+    let _sender = Process::spawn(sender.arg(format!("rtp://127.0.0.1:{port}")));
+    assert_live(&weir, "here");
+    assert_eq!(weir.metric("weir_rtp_lost_packets_total"), Some(0.0));
+    weir.stop();
+}
+
+#[test]
+fn in_rtp_from_ffmpeg_5() {
+    in_rtp(tools::ffmpeg());
+}
+
+#[test]
+fn in_rtp_from_ffmpeg_9() {
+    in_rtp(tools::ffmpeg9());
+}
+
+/// ffmpeg's `prompeg` by way of a network that drops every eleventh packet, and some parity of rows:
+/// nothing is missing here.
+#[test]
+fn what_is_lost_on_the_way_is_recovered() {
+    let (sent, port) = (free_ports(), free_ports());
+    let (weir, _home) = awaiting(&format!("rtp://127.0.0.1:{port}"), "", &QUICK);
+    let _relays = [
+        Relay::start(sent, port, |n| n % 11 == 0),
+        Relay::start(sent + 2, port + 2, |_| false),
+        Relay::start(sent + 4, port + 4, |n| n % 3 == 0),
+    ];
+    let mut sender = tools::ffmpeg();
+    sender
+        .args(["-re", "-stream_loop", "-1", "-i"])
+        .arg(clips::LONG.flv());
+    sender.args(["-c", "copy", "-f", "rtp_mpegts", "-fec", "prompeg=l=5:d=5"]);
+    let _sender = Process::spawn(sender.arg(format!("rtp://127.0.0.1:{sent}")));
+    assert_live(&weir, "here");
+    let recovered = weir.metric("weir_rtp_recovered_packets_total").unwrap();
+    assert!(recovered > 20.0, "{recovered}");
+    assert_eq!(weir.metric("weir_rtp_lost_packets_total"), Some(0.0));
     weir.stop();
 }

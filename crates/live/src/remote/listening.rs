@@ -1,4 +1,4 @@
-//! Where a transport stream is awaited: `udp://`.
+//! Where a transport stream is awaited: `udp://` and `rtp://`.
 //!
 //! There is no standard for these addresses. `udp://@GROUP:PORT` and `udp://SOURCE@GROUP:PORT` are
 //! VLC's, `?sources=` is FFmpeg's; all are taken.
@@ -14,13 +14,15 @@ use weir_net::udp::Listening;
 pub struct Listen {
     /// What is listened to.
     pub to: Listening,
+    /// In RTP (ST 2022-2), else in plain datagrams.
+    pub rtp: bool,
     /// Number of the program that is wanted; the first one's if there is none.
     pub program: Option<u16>,
 }
 
 impl Listen {
-    /// Reads `udp://[SOURCE][@]HOST:PORT[?source=IP][&interface=NAME][&program=N]`.
-    /// HOST is an address of this machine, a multicast group, or nothing, for any address.
+    /// Reads `udp://[SOURCE][@]HOST:PORT[?source=IP][&interface=NAME][&program=N]`, or the same with
+    /// `rtp`. HOST is an address of this machine, a multicast group, or nothing, for any address.
     ///
     /// # Errors
     /// What is wrong.
@@ -28,9 +30,10 @@ impl Listen {
         if text.len() > PLACE_BYTES_MAX {
             return Err("is too long");
         }
-        let rest = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("udp") => rest,
-            _ => return Err("does not begin with udp://"),
+        let (rtp, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("udp") => (false, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("rtp") => (true, rest),
+            _ => return Err("does not begin with udp:// or rtp://"),
         };
         let (place, query) = match rest.split_once('?') {
             Some((place, query)) => (place, Some(query)),
@@ -59,6 +62,7 @@ impl Listen {
                 source,
                 interface: None,
             },
+            rtp,
             program: None,
         };
         listen.take_query(Query::new(query))?;
@@ -72,6 +76,9 @@ impl Listen {
             }
             _ if to.interface.is_some() && !address.ip().is_multicast() => {
                 Err("names an interface, but no multicast group")
+            }
+            _ if rtp && address.port() > u16::MAX - 4 => {
+                Err("leaves no room for the ports of FEC, which are 2 and 4 higher")
             }
             _ => Ok(listen),
         }
@@ -100,7 +107,8 @@ impl Listen {
 
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "udp://{}", self.to.address)
+        let scheme = if self.rtp { "rtp" } else { "udp" };
+        write!(f, "{scheme}://{}", self.to.address)
     }
 }
 
@@ -117,17 +125,18 @@ mod tests {
     #[test]
     fn all_ways_to_write_it() {
         let plain = Listen::parse("udp://0.0.0.0:5000").unwrap();
-        assert_eq!(plain.program, None);
+        assert_eq!((plain.rtp, plain.program), (false, None));
         assert_eq!(plain.to_string(), "udp://0.0.0.0:5000");
         assert_eq!(Listen::parse("UDP://@0.0.0.0:5000/").unwrap(), plain);
         let any = Listen::parse("udp://:5000").unwrap();
         assert_eq!(any.to.address.to_string(), "[::]:5000");
 
-        let group = Listen::parse("udp://192.0.2.1@232.1.1.1:5000").unwrap();
+        let group = Listen::parse("rtp://192.0.2.1@232.1.1.1:5000").unwrap();
+        assert!(group.rtp);
         assert_eq!(group.to.source, Some("192.0.2.1".parse().unwrap()));
         for other in [
-            "udp://@232.1.1.1:5000?source=192.0.2.1",
-            "udp://232.1.1.1:5000?sources=192.0.2.1",
+            "rtp://@232.1.1.1:5000?source=192.0.2.1",
+            "rtp://232.1.1.1:5000?sources=192.0.2.1",
         ] {
             assert_eq!(Listen::parse(other).unwrap(), group);
         }
@@ -159,6 +168,7 @@ mod tests {
             ("udp://@239.1.1.1:5000?interface=", "interface"),
             ("udp://1.2.3.4:5000?program=0", "program"),
             ("udp://1.2.3.4:5000?program=%zz", "encoded"),
+            ("rtp://1.2.3.4:65532", "room"),
         ] {
             let e = Listen::parse(text).unwrap_err();
             assert!(e.contains(why), "{text}: {e}");

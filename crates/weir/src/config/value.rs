@@ -239,7 +239,7 @@ impl<'de> Deserialize<'de> for Sites {
 }
 
 /// The address of a stream on another server, `rtmp://HOST/APP/KEY` or `rtmps://…`, whose key may
-/// stand beside it, or `srt://HOST:PORT?streamid=…`; or of a port where a transport stream comes, `udp://`.
+/// stand beside it, or `srt://HOST:PORT?streamid=…`; or of a port where a transport stream comes, `udp://` or `rtp://`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteUrl(pub String);
 
@@ -262,8 +262,8 @@ impl RemoteUrl {
     pub fn place(&self, key: Option<&str>) -> Result<Place, String> {
         let scheme = self.0.split_once("://").map_or("", |(scheme, _)| scheme);
         let place = match scheme.to_ascii_lowercase().as_str() {
-            "udp" if key.is_some() => Err("has no use for a key"),
-            "udp" => weir_live::Listen::parse(&self.0).map(Place::Listen),
+            "udp" | "rtp" if key.is_some() => Err("has no use for a key"),
+            "udp" | "rtp" => weir_live::Listen::parse(&self.0).map(Place::Listen),
             "srt" => weir_live::SrtRemote::parse(&self.0, key).map(Place::Srt),
             _ => Url::parse(&self.0, key).map(Place::Rtmp),
         };
