@@ -15,6 +15,8 @@
 //! | `avcC`, SPS, `AudioSpecificConfig`, ADTS, access units | [`codec`] |
 //! | heads, bodies, targets, ranges, what proxies say | [`http`] |
 //! | SCTE-35 sections and their date ranges | [`scte35`] |
+//! | transport streams | [`ts`] |
+//! | RTP: parity, order, frames, descriptions | [`rtp`] |
 //! | what recovery reads of a log | [`store`] |
 //! | files and fragments | [`mp4`] |
 //! | playlists | [`playlist`] |
@@ -32,9 +34,11 @@ pub mod nginx;
 pub mod playlist;
 pub mod rtmp;
 pub mod rtmp_pair;
+pub mod rtp;
 pub mod scte35;
 pub mod srt;
 pub mod store;
+pub mod ts;
 
 /// A target: any bytes may be given.
 pub type Target = fn(&[u8]);
@@ -63,6 +67,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rtmp_client", rtmp::client),
     ("rtmp_pair", rtmp_pair::operations),
     ("rtmp_server", rtmp::server),
+    ("rtp_depacketize", rtp::depacketize),
+    ("rtp_fec", rtp::fec),
+    ("rtp_sdp", rtp::sdp),
     ("scte35", scte35::sections),
     ("srt_connection", srt::connection),
     ("srt_listener", srt::listener),
@@ -70,4 +77,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("store_index", store::index),
     ("store_samples", store::samples),
     ("store_tail", store::tail),
+    ("ts_demux", ts::demux),
 ];

@@ -34,6 +34,8 @@ pub(super) struct AudioTrack {
     timescale: Option<u32>,
     /// Where the next frame begins, in ticks of the track, if that is known.
     next: Option<i64>,
+    /// Bytes were lost from this PES packet.
+    skips: bool,
     told: Option<FaultReason>,
 }
 
@@ -48,12 +50,14 @@ impl AudioTrack {
             pts: None,
             timescale: None,
             next: None,
+            skips: false,
             told: None,
         }
     }
 
     pub(super) fn begin(&mut self, stamp: Option<Stamp>, out: &mut Output<'_>) {
         self.end(out);
+        self.skips = false;
         self.pts = stamp.map(|s| out.clock.advance(s.pts));
     }
 
@@ -62,7 +66,7 @@ impl AudioTrack {
             self.arena.prepare();
         }
         // What never ends is cut; its frames are found again at the next start.
-        if self.arena.open.len() + payload.len() <= AUDIO_PES_BYTES_MAX {
+        if !self.skips && self.arena.open.len() + payload.len() <= AUDIO_PES_BYTES_MAX {
             self.arena.open.extend_from_slice(payload);
         }
     }
@@ -75,8 +79,10 @@ impl AudioTrack {
             self.arena.open.clear();
         }
         self.carried = 0;
-        // How many frames are missing is not known.
+        // How many frames are missing is not known, so what follows in the PES packet has no time.
         self.next = None;
+        self.pts = None;
+        self.skips = true;
         self.splitter.lose();
     }
 
@@ -90,7 +96,7 @@ impl AudioTrack {
         let mut at = 0;
         let left = loop {
             let rest = bytes.slice(at..);
-            match self.splitter.next(&rest) {
+            match self.splitter.next(&rest, at == 0) {
                 Found::Frame {
                     frame,
                     used,
@@ -100,6 +106,12 @@ impl AudioTrack {
                         self.configure(out);
                     }
                     self.frame(at, frame, out);
+                    at += used;
+                }
+                Found::Unknown { used } => {
+                    out.stats.dropped_frames += 1;
+                    // The time was that of this one.
+                    self.pts = self.pts.filter(|_| at < self.carried);
                     at += used;
                 }
                 Found::Nothing { used } => at += used,

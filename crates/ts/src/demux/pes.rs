@@ -70,18 +70,16 @@ impl Pes {
 
     /// Packets were lost before the one at hand.
     pub(super) fn lose(&mut self, out: &mut Output<'_>) {
-        match self.state {
-            State::Idle => {}
-            State::Over | State::Head(_) => self.state = State::Idle,
-            State::Payload { .. } => {
-                self.track.lose(out);
-                // How much is left is not known any more: the next start ends it.
-                self.state = State::Payload {
-                    left: PES_BYTES_MAX,
-                    is_told: false,
-                };
-            }
-        }
+        // A frame may be open that an earlier PES packet began.
+        self.track.lose(out);
+        self.state = match self.state {
+            State::Idle | State::Over | State::Head(_) => State::Idle,
+            // How much is left is not known any more: the next start ends it.
+            State::Payload { .. } => State::Payload {
+                left: PES_BYTES_MAX,
+                is_told: false,
+            },
+        };
     }
 
     /// Takes the payload of a packet.

@@ -154,7 +154,7 @@ impl UnitBuilder {
         }
         self.at = At::Nothing;
         self.zeros = 0;
-        self.damaged = true;
+        self.damaged |= self.is_open();
     }
 
     /// Ends the access unit; what comes next begins another. One that got too long is empty.

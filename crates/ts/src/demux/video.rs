@@ -156,6 +156,11 @@ impl VideoTrack {
                 return self.fault(FaultReason::Frame(error), out);
             }
         };
+        // A slice that was begun may have been lost.
+        if !seen.slices {
+            out.stats.dropped_frames += 1;
+            return;
+        }
         // What the multiplexer says is an entry is believed if it can be configured from.
         let key = seen.key || random_access && seen.parameter_sets;
         self.told = None;

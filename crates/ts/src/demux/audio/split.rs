@@ -41,6 +41,8 @@ pub(in crate::demux) enum Found {
         /// The configuration is another than before.
         is_new: bool,
     },
+    /// A frame whose configuration has not come.
+    Unknown { used: usize },
     /// Bytes that are none; at least one.
     Nothing { used: usize },
     /// The rest cannot be used.
@@ -109,8 +111,9 @@ impl Splitter {
         }
     }
 
-    /// What stands at the front of `bytes`.
-    pub(in crate::demux) fn next(&mut self, bytes: &Bytes) -> Found {
+    /// What stands at the front of `bytes`. What looks like the beginning of a frame that is not
+    /// whole is believed in sync, or where a PES packet begins.
+    pub(in crate::demux) fn next(&mut self, bytes: &Bytes, is_start: bool) -> Found {
         if let Some(frame) = self.queued.pop_front() {
             return Found::Frame {
                 frame,
@@ -131,8 +134,12 @@ impl Splitter {
                 Err(_) => nothing(bytes),
             },
         };
+        let found = match found {
+            Found::Partial if !self.in_sync && !is_start => nothing(bytes),
+            found => found,
+        };
         self.in_sync = match found {
-            Found::Frame { .. } => true,
+            Found::Frame { .. } | Found::Unknown { .. } => true,
             Found::Partial => self.in_sync,
             Found::Nothing { .. } | Found::Fault(_) => false,
         };
@@ -182,7 +189,7 @@ impl Splitter {
             Err(error) => return Found::Fault(error),
         };
         let Some(frame) = frames.next() else {
-            return Found::Nothing { used };
+            return Found::Unknown { used };
         };
         self.queued.extend(frames);
         let config = self.latm.config().cloned();
