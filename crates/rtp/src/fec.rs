@@ -15,10 +15,11 @@
 use crate::error::Error;
 use crate::limits::{
     FEC_DISTANCE_MAX, FEC_MATRIX_PACKETS_MAX, FEC_MEDIA_MAX, FEC_PACKETS_MAX, FEC_SIDE_MAX,
+    PACKET_BYTES_MAX,
 };
 use crate::packet::{HEADER_BYTES, Packet};
 use crate::sequence::Unwrapper;
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes of the FEC header behind that of RTP.
@@ -43,6 +44,8 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub struct Decoder {
     ssrc: Option<u32>,
+    /// What may be another source, or another run: SSRC, and the next number.
+    candidate: Option<(u32, u16)>,
     sequence: Unwrapper,
     /// By unwrapped sequence number; at most [`FEC_MEDIA_MAX`].
     media: BTreeMap<u64, Media>,
@@ -55,7 +58,8 @@ pub struct Decoder {
 /// What parity is taken over.
 #[derive(Debug, Clone)]
 struct Media {
-    payload_type: u8,
+    /// Padding, extension and CSRC count; marker and payload type.
+    bits: [u8; 2],
     timestamp: u32,
     /// All behind the fixed header.
     body: Bytes,
@@ -70,7 +74,7 @@ struct Parity {
     /// How many of its packets are missing.
     missing: u64,
     length: u16,
-    payload_type: u8,
+    bits: [u8; 2],
     timestamp: u32,
     body: Bytes,
 }
@@ -107,13 +111,21 @@ impl Decoder {
         let newest = self.media.last_key_value().map(|(n, _)| *n);
         let jumped = newest.is_some_and(|n| far(n, self.sequence.peek(packet.sequence)));
         if self.ssrc != Some(packet.ssrc) || jumped {
+            let next = packet.sequence.wrapping_add(1);
+            let follows = self.candidate == Some((packet.ssrc, packet.sequence));
+            // One that strays in is no new run (RFC 3550 appendix A.1).
+            if self.ssrc.is_some() && !follows {
+                self.candidate = Some((packet.ssrc, next));
+                return Ok(packet);
+            }
             self.ssrc = Some(packet.ssrc);
             self.media.clear();
             self.waiting.clear();
         }
+        self.candidate = None;
         let number = self.sequence.next(packet.sequence);
         let media = Media {
-            payload_type: packet.payload_type,
+            bits: bits(datagram),
             timestamp: packet.timestamp,
             body: datagram.slice(HEADER_BYTES..),
         };
@@ -163,9 +175,17 @@ impl Decoder {
     }
 
     fn parse(&self, datagram: &Bytes) -> Result<Parity, Error> {
-        let packet = Packet::parse(datagram)?;
-        let head: &[u8; FEC_HEADER_BYTES] = packet
-            .payload
+        // The flags of the first two bytes are those of the media, by exclusive or (RFC 2733
+        // §3.1): no CSRC, extension or padding of the FEC packet follows from them.
+        let version = datagram.first().map_or(0, |b| b >> 6);
+        if version != 2 {
+            return Err(Error::Version(version));
+        }
+        if datagram.len() > PACKET_BYTES_MAX {
+            return Err(Error::Field("datagram length"));
+        }
+        let payload = datagram.get(HEADER_BYTES..).unwrap_or_default();
+        let head: &[u8; FEC_HEADER_BYTES] = payload
             .first_chunk()
             .ok_or(Error::Truncated("FEC SNBase ext bits"))?;
         let kind = head[12] >> 3 & 7;
@@ -184,9 +204,9 @@ impl Decoder {
             count: count as u64,
             missing: 0,
             length: u16::from_be_bytes([head[2], head[3]]),
-            payload_type: head[4] & 0x7f,
+            bits: [bits(datagram)[0], bits(datagram)[1] & 0x80 | head[4] & 0x7f],
             timestamp: u32::from_be_bytes([head[8], head[9], head[10], head[11]]),
-            body: packet.payload.slice(FEC_HEADER_BYTES..),
+            body: datagram.slice(HEADER_BYTES + FEC_HEADER_BYTES..),
         };
         let missing = parity.numbers().filter(|n| !self.media.contains_key(n));
         parity.missing = missing.count() as u64;
@@ -238,7 +258,7 @@ impl Decoder {
         let mut body = BytesMut::from(&parity.body[..]);
         let mut length = parity.length;
         let mut media = Media {
-            payload_type: parity.payload_type,
+            bits: parity.bits,
             timestamp: parity.timestamp,
             body: Bytes::new(),
         };
@@ -249,7 +269,8 @@ impl Decoder {
                 continue;
             };
             length ^= known.body.len() as u16;
-            media.payload_type ^= known.payload_type;
+            media.bits[0] ^= known.bits[0];
+            media.bits[1] ^= known.bits[1];
             media.timestamp ^= known.timestamp;
             if body.len() < known.body.len() {
                 body.resize(known.body.len(), 0);
@@ -267,16 +288,28 @@ impl Decoder {
             return None;
         }
         body.truncate(length);
-        media.body = body.freeze();
+        let mut datagram = BytesMut::with_capacity(HEADER_BYTES + body.len());
+        datagram.put_slice(&[0x80 | media.bits[0], media.bits[1]]);
+        datagram.put_u16(number as u16);
+        datagram.put_u32(media.timestamp);
+        datagram.put_u32(self.ssrc.unwrap_or(0));
+        datagram.put_slice(&body);
+        let datagram = datagram.freeze();
+        let Ok(packet) = Packet::parse(&datagram) else {
+            self.stats.garbage += 1;
+            return None;
+        };
+        media.body = datagram.slice(HEADER_BYTES..);
         self.stats.recovered += 1;
-        self.recovered.push_back(Packet {
-            payload_type: media.payload_type,
-            marker: false,
-            sequence: number as u16,
-            timestamp: media.timestamp,
-            ssrc: self.ssrc.unwrap_or(0),
-            payload: media.body.clone(),
-        });
+        self.recovered.push_back(packet);
         Some((number, media))
+    }
+}
+
+/// Padding, extension and CSRC count; marker and payload type.
+fn bits(datagram: &[u8]) -> [u8; 2] {
+    match datagram {
+        [first, second, ..] => [first & 0x3f, *second],
+        _ => [0; 2],
     }
 }

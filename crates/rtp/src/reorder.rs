@@ -50,8 +50,10 @@ pub struct Reorder {
     /// From the expected packet on; the first is missing, or there are none.
     held: VecDeque<Option<(Packet, Mono)>>,
     ready: VecDeque<Packet>,
-    /// What may become the source.
-    candidate: Option<(u32, u16, u8)>,
+    /// What may become the source, of each of two paths: SSRC, the next number, how many.
+    candidates: [Option<(u32, u16, u8)>; 2],
+    /// The run before, and when it ended: a second path may still send it.
+    previous: Option<(Source, Mono)>,
     stats: Stats,
 }
 
@@ -71,7 +73,8 @@ impl Reorder {
             source: None,
             held: VecDeque::new(),
             ready: VecDeque::new(),
-            candidate: None,
+            candidates: [None; 2],
+            previous: None,
             stats: Stats::default(),
         }
     }
@@ -91,11 +94,11 @@ impl Reorder {
         if ahead.unsigned_abs() > SEQUENCE_AHEAD_MAX {
             return self.stranger(packet, now);
         }
-        self.candidate = None;
         let Ok(at) = usize::try_from(ahead) else {
             self.stats.late += 1;
             return Taken::Useless;
         };
+        self.candidates = [None; 2];
         if self.held.len() <= at {
             self.held.resize_with(at + 1, || None);
         } else {
@@ -143,20 +146,32 @@ impl Reorder {
     /// A packet of another source, or far from what is expected: the first of a new run, once
     /// enough of them come in a row.
     fn stranger(&mut self, packet: Packet, now: Mono) -> Taken {
-        let follows =
-            |(ssrc, next, _): &(u32, u16, u8)| *ssrc == packet.ssrc && *next == packet.sequence;
-        let run = self.candidate.filter(follows).map_or(1, |c| c.2 + 1);
-        if self.source.is_some() && run < SEQUENCE_PROOF {
-            self.candidate = Some((packet.ssrc, packet.sequence.wrapping_add(1), run));
+        let near = |s: &Source| {
+            let ahead = packet.sequence.wrapping_sub(s.next).cast_signed();
+            s.ssrc == packet.ssrc && u64::from(ahead.unsigned_abs()) <= SEQUENCE_AHEAD_MAX
+        };
+        if let Some((previous, ended)) = &self.previous
+            && near(previous)
+            && now.since(*ended) <= self.wait
+        {
+            self.stats.late += 1;
+            return Taken::Useless;
+        }
+        let run = match self.source {
+            None => SEQUENCE_PROOF,
+            Some(_) => self.run(&packet),
+        };
+        if run < SEQUENCE_PROOF {
             self.stats.stray += 1;
             return Taken::Stray;
         }
         self.stats.restarts += u64::from(self.source.is_some());
-        self.candidate = None;
+        self.candidates = [None; 2];
         // What waits belongs to the run that is over.
         while !self.held.is_empty() {
             self.skip();
         }
+        self.previous = self.source.map(|s| (s, now));
         self.source = Some(Source {
             ssrc: packet.ssrc,
             next: packet.sequence,
@@ -164,6 +179,24 @@ impl Reorder {
         self.held.push_back(Some((packet, now)));
         self.release();
         Taken::Used
+    }
+
+    /// How many packets of a new run came in a row on one path, with this one.
+    fn run(&mut self, packet: &Packet) -> u8 {
+        let next = packet.sequence.wrapping_add(1);
+        for candidate in self.candidates.iter_mut().flatten() {
+            if candidate.0 == packet.ssrc && candidate.1 == next {
+                // The other path's.
+                return candidate.2;
+            }
+            if candidate.0 == packet.ssrc && candidate.1 == packet.sequence {
+                candidate.1 = next;
+                candidate.2 += 1;
+                return candidate.2;
+            }
+        }
+        self.candidates = [Some((packet.ssrc, next, 1)), self.candidates[0]];
+        1
     }
 
     /// Gives up what is missing in front of the first packet held.
@@ -271,6 +304,32 @@ mod tests {
         let lost = |n: &u16| n % 7 == 3 && n % 11 == 5;
         let expected: Vec<u16> = (0..1940).filter(|n| !lost(n)).collect();
         assert_eq!(out[..expected.len()], expected);
+    }
+
+    #[test]
+    fn a_new_run_on_two_paths_is_found_once() {
+        for skew in [0, 1, 5, 20] {
+            let mut r = Reorder::new(WAIT);
+            let mut out = Vec::new();
+            let run = |n: u64| {
+                let mut packet = packet((if n < 100 { n } else { n + 20_000 }) as u16, &[1]);
+                packet.ssrc = u32::from(n >= 100);
+                packet
+            };
+            for n in 0..300 {
+                let now = Mono(n * 1000);
+                r.handle_packet(run(n), now);
+                if n >= skew {
+                    r.handle_packet(run(n - skew), now);
+                }
+                r.handle_timeout(now);
+                out.extend(std::iter::from_fn(|| r.poll_packet().map(|p| p.sequence)));
+            }
+            assert_eq!(r.stats().restarts, 1, "{skew}");
+            let before = out.iter().filter(|n| **n < 100).count();
+            assert!(before == 100 && out.len() >= 298, "{skew}: {}", out.len());
+            assert_eq!(out.last(), Some(&20_299));
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn media(r: &mut Random, sequence: u16) -> Bytes {
     let payload: Vec<u8> = (0..len).map(|_| r.below(256) as u8).collect();
     Packet {
         payload_type: 33,
-        marker: false,
+        marker: r.below(2) == 0,
         sequence,
         timestamp: r.below(1 << 32) as u32,
         ssrc: 77,
@@ -43,6 +43,7 @@ fn parity(base: u16, offset: u8, covered: &[&Bytes], is_row: bool) -> Bytes {
         head[2] ^= length[0];
         head[3] ^= length[1];
         head[4] ^= m[1] & 0x7f;
+        out[1] ^= m[1] & 0x80;
         for i in 0..4 {
             head[8 + i] ^= m[4 + i];
         }
@@ -221,10 +222,23 @@ fn what_does_not_fit_is_ignored() {
     );
     decoder.handle_fec(&good).unwrap();
     assert_eq!(decoder.poll_recovered().unwrap().to_bytes(), all[2]);
-    // Another source forgets all.
-    let mut other = media(&mut r, 2).to_vec();
-    other[8] = 9;
-    decoder.handle_media(&other.into()).unwrap();
-    decoder.handle_fec(&good).unwrap();
-    assert_eq!(decoder.poll_recovered(), None);
+    // One packet of another source changes nothing, two in a row forget all.
+    let mut other = |sequence| {
+        let mut other = media(&mut r, sequence).to_vec();
+        other[8] = 9;
+        decoder.handle_media(&other.into()).unwrap();
+        let before = decoder.stats().ignored;
+        decoder.handle_fec(&far_row(&all)).unwrap();
+        decoder.stats().ignored > before
+    };
+    assert_eq!(
+        [other(2), other(7), other(30_000), other(30_001)],
+        [false, false, false, true]
+    );
+}
+
+/// Parity that fits the first source alone.
+fn far_row(all: &[Bytes]) -> Bytes {
+    let covered: Vec<&Bytes> = all[4..8].iter().collect();
+    parity(4, 1, &covered, true)
 }

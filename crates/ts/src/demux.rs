@@ -97,6 +97,8 @@ pub enum FaultReason {
     /// More than [`crate::limits::TRACKS_MAX`] tracks of a kind, or
     /// [`crate::limits::PIDS_MAX`] PIDs.
     TooManyTracks,
+    /// Program maps change faster than once a second; some are not taken.
+    ProgramChanges,
     /// Parameter sets cannot be read; the previous configuration stays.
     Config(weir_media::Error),
     /// A frame is malformed, and dropped.
@@ -111,6 +113,7 @@ impl fmt::Display for Fault {
         match self.reason {
             FaultReason::StreamType(t) => write!(f, "stream type {t:#04x} is not supported"),
             FaultReason::TooManyTracks => f.write_str("too many tracks"),
+            FaultReason::ProgramChanges => f.write_str("the program map changes too often"),
             FaultReason::Config(e) => write!(f, "parameter sets: {e}"),
             FaultReason::Frame(e) => write!(f, "frame: {e}"),
             FaultReason::Splice(e) => write!(f, "splice information: {e}"),

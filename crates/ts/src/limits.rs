@@ -41,6 +41,14 @@ pub const PES_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// began.
 pub const AUDIO_PES_BYTES_MAX: usize = 128 * 1024;
 
+/// Most bytes of an audio frame that is not whole in its PES packet: twice what ADTS, LATM and
+/// sync frames can state. What states more is a fault.
+pub const AUDIO_FRAME_BYTES_MAX: usize = 16 * 1024;
+
+/// How many program maps that change something are taken at once; then one a second, which is
+/// what a playlist can follow. Others are as if they had not come: tables are sent again.
+pub const PROGRAM_CHANGES_MAX: u32 = 8;
+
 /// Bytes of the allocations that frames are cut from, unless one frame is larger. A frame that
 /// is kept keeps all of it, so it is no larger than what a second of a slow stream fills.
 pub const ARENA_BYTES: usize = 64 * 1024;

@@ -30,6 +30,10 @@ pub(super) struct AudioTrack {
     carried: usize,
     /// Presentation time of the first frame that begins behind these.
     pts: Option<i64>,
+    /// That of the frame which these bytes begin, if it was the first of its PES packet.
+    carried_pts: Option<i64>,
+    /// Bytes from which what is open holds something to be read.
+    needed: usize,
     /// Ticks per second of the track, once there is a configuration.
     timescale: Option<u32>,
     /// Where the next frame begins, in ticks of the track, if that is known.
@@ -48,6 +52,8 @@ impl AudioTrack {
             arena: Arena::default(),
             carried: 0,
             pts: None,
+            carried_pts: None,
+            needed: 0,
             timescale: None,
             next: None,
             skips: false,
@@ -66,19 +72,22 @@ impl AudioTrack {
             self.arena.prepare();
         }
         // What never ends is cut; its frames are found again at the next start.
-        if !self.skips && self.arena.open.len() + payload.len() <= AUDIO_PES_BYTES_MAX {
+        if self.skips {
+            return;
+        }
+        if self.arena.open.len() + payload.len() <= AUDIO_PES_BYTES_MAX {
             self.arena.open.extend_from_slice(payload);
+        } else {
+            self.skips = true;
+            self.forget();
         }
     }
 
     /// Bytes are missing here: what came before is used, and a part of a frame dropped.
     pub(super) fn lose(&mut self, out: &mut Output<'_>) {
         self.end(out);
-        if !self.arena.open.is_empty() {
-            out.stats.dropped_frames += 1;
-            self.arena.open.clear();
-        }
-        self.carried = 0;
+        out.stats.dropped_frames += u64::from(!self.arena.open.is_empty());
+        self.forget();
         // How many frames are missing is not known, so what follows in the PES packet has no time.
         self.next = None;
         self.pts = None;
@@ -86,11 +95,28 @@ impl AudioTrack {
         self.splitter.lose();
     }
 
+    /// Nothing comes any more: a frame that is not whole never will be.
+    pub(super) fn finish(&mut self, out: &mut Output<'_>) {
+        self.end(out);
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.arena.open.clear();
+        self.carried = 0;
+        self.carried_pts = None;
+        self.needed = 0;
+    }
+
     /// The PES packet is over.
     pub(super) fn end(&mut self, out: &mut Output<'_>) {
-        if self.arena.open.len() == self.carried {
+        let len = self.arena.open.len();
+        if len == self.carried || len < self.needed {
+            // Nothing is copied for a frame that comes in many small PES packets.
+            self.carried = len;
             return;
         }
+        self.needed = 0;
         let bytes = self.arena.take();
         self.splitter.detect(&bytes);
         let mut at = 0;
@@ -119,9 +145,15 @@ impl AudioTrack {
                     self.fault(FaultReason::Frame(error), out);
                     break Bytes::new();
                 }
-                Found::Partial => break rest,
+                Found::Partial { needed } => {
+                    self.needed = needed;
+                    break rest;
+                }
             }
         };
+        if !left.is_empty() && at >= self.carried {
+            self.carried_pts = self.pts.take();
+        }
         self.carried = left.len();
         if !left.is_empty() {
             self.arena.prepare();
@@ -141,9 +173,11 @@ impl AudioTrack {
 
     /// Gives out a frame that begins at an offset.
     fn frame(&mut self, at: usize, frame: Bytes, out: &mut Output<'_>) {
-        if at >= self.carried
-            && let (Some(pts), Some(timescale)) = (self.pts.take(), self.timescale)
-        {
+        let pts = match at >= self.carried {
+            true => self.pts.take(),
+            false => self.carried_pts.take(),
+        };
+        if let (Some(pts), Some(timescale)) = (pts, self.timescale) {
             self.next = Some(rescale(pts, TIMESCALE, timescale));
         }
         let samples = self.splitter.config().and_then(|c| c.samples_of(&frame));

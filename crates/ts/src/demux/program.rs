@@ -11,10 +11,10 @@ use super::tables::{self, ElementaryStream, Pmt, Unusable};
 use super::track::Track;
 use super::video::VideoTrack;
 use super::{Core, Fault, FaultReason, Media, Output, Sink, Stats, id3};
-use crate::limits::{PROGRAMS_MAX, TRACKS_MAX};
+use crate::limits::{PROGRAM_CHANGES_MAX, PROGRAMS_MAX, TRACKS_MAX};
 use bytes::Bytes;
 use weir_media::scte35;
-use weir_media::{Datum, DatumKind, TrackId, TrackKind};
+use weir_media::{Datum, DatumKind, Mono, TrackId, TrackKind};
 
 /// A program and what it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,10 @@ pub(super) struct Programs {
     /// come are the same.
     last_pat: Bytes,
     last_pmt: Bytes,
+    /// Changes that may be taken, and since when they are counted up again.
+    changes_left: u32,
+    changes_since: Mono,
+    told_changes: bool,
 }
 
 /// A program of the PAT.
@@ -84,7 +88,24 @@ impl Programs {
             current: None,
             last_pat: Bytes::new(),
             last_pmt: Bytes::new(),
+            changes_left: PROGRAM_CHANGES_MAX,
+            changes_since: Mono::default(),
+            told_changes: false,
         }
+    }
+
+    /// Whether another map may be taken now; counts it.
+    fn may_change(&mut self, now: Mono) -> bool {
+        let seconds = now.since(self.changes_since).as_secs();
+        if seconds > 0 {
+            let more = u32::try_from(seconds).unwrap_or(u32::MAX);
+            let left = self.changes_left.saturating_add(more);
+            self.changes_left = left.min(PROGRAM_CHANGES_MAX);
+            self.changes_since = now;
+        }
+        let left = self.changes_left.checked_sub(1);
+        self.changes_left = left.unwrap_or(0);
+        left.is_some()
     }
 
     pub(super) fn pcr_pid(&self) -> Option<u16> {
@@ -185,6 +206,14 @@ impl Core {
         };
         // Another program's map on a PID that both share.
         if pmt.program != number || !self.programs.takes(number) {
+            return;
+        }
+        if !self.programs.may_change(self.now) {
+            stats.refused_maps += 1;
+            if !std::mem::replace(&mut self.programs.told_changes, true) {
+                let (pid, reason) = (pmt.pcr_pid, FaultReason::ProgramChanges);
+                self.media.push_back(Media::Fault(Fault { pid, reason }));
+            }
             return;
         }
         self.programs.last_pmt = section.clone();

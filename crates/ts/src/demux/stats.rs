@@ -25,6 +25,8 @@ pub struct Stats {
     pub crc_errors: u64,
     /// Sections dropped for a length or a content that cannot be.
     pub malformed_sections: u64,
+    /// Program maps not taken because they change too often.
+    pub refused_maps: u64,
     /// PES packets dropped for a header that cannot be, or because they are scrambled or too
     /// long.
     pub malformed_pes: u64,

@@ -67,7 +67,7 @@ impl Track {
     pub(super) fn finish(&mut self, out: &mut Output<'_>) {
         match self {
             Self::Video(track) => track.finish(out),
-            Self::Audio(track) => track.end(out),
+            Self::Audio(track) => track.finish(out),
             Self::Id3(track) => track.end(out),
         }
     }

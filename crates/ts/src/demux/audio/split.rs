@@ -1,6 +1,7 @@
 //! Where the frames of each audio codec begin and end.
 
 use super::super::opus;
+use crate::limits::AUDIO_FRAME_BYTES_MAX;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use weir_media::aac::AdtsHeader;
@@ -47,8 +48,8 @@ pub(in crate::demux) enum Found {
     Nothing { used: usize },
     /// The rest cannot be used.
     Fault(Error),
-    /// Not enough bytes to tell, or none.
-    Partial,
+    /// Not enough bytes to tell, or none: so many are needed.
+    Partial { needed: usize },
 }
 
 /// One codec's frames.
@@ -122,7 +123,7 @@ impl Splitter {
             };
         }
         if bytes.is_empty() {
-            return Found::Partial;
+            return Found::Partial { needed: 1 };
         }
         let found = match self.coding {
             Coding::Opus(channels) => self.opus(bytes, channels),
@@ -130,17 +131,22 @@ impl Splitter {
             coding => match self.length(coding, bytes) {
                 Ok(Some(used)) if coding == Coding::Latm => self.latm(bytes, used),
                 Ok(Some(used)) => self.frame(coding, bytes, used),
-                Ok(None) => Found::Partial,
+                Ok(None) => Found::Partial {
+                    needed: coding.needed(bytes),
+                },
                 Err(_) => nothing(bytes),
             },
         };
         let found = match found {
-            Found::Partial if !self.in_sync && !is_start => nothing(bytes),
+            Found::Partial { .. } if !self.in_sync && !is_start => nothing(bytes),
+            Found::Partial { needed } if needed > AUDIO_FRAME_BYTES_MAX => {
+                Found::Fault(Error::Field("audio frame length"))
+            }
             found => found,
         };
         self.in_sync = match found {
             Found::Frame { .. } | Found::Unknown { .. } => true,
-            Found::Partial => self.in_sync,
+            Found::Partial { .. } => self.in_sync,
             Found::Nothing { .. } | Found::Fault(_) => false,
         };
         self.is_proved |= self.in_sync;
@@ -208,7 +214,8 @@ impl Splitter {
                 break;
             }
             if rest.len() < SYNC_FRAME_HEAD_BYTES {
-                return Found::Partial;
+                let needed = used + SYNC_FRAME_HEAD_BYTES;
+                return Found::Partial { needed };
             }
             let frame = match SyncFrame::parse(rest) {
                 Ok(frame) => frame,
@@ -225,7 +232,8 @@ impl Splitter {
                 break;
             }
             if rest.len() < frame.bytes {
-                return Found::Partial;
+                let needed = used + frame.bytes;
+                return Found::Partial { needed };
             }
             used += frame.bytes;
             enhanced = frame.is_enhanced;
@@ -246,12 +254,15 @@ impl Splitter {
     fn opus(&mut self, bytes: &Bytes, channels: Option<u8>) -> Found {
         let header = match opus::ControlHeader::parse(bytes) {
             Ok(Some(header)) => header,
-            Ok(None) => return Found::Partial,
+            Ok(None) => {
+                let needed = bytes.len() + 1;
+                return Found::Partial { needed };
+            }
             Err(error) => return Found::Fault(error),
         };
         let used = header.bytes + header.payload_bytes;
         if used > bytes.len() {
-            return Found::Partial;
+            return Found::Partial { needed: used };
         }
         let frame = bytes.slice(header.bytes..used);
         let stereo = weir_media::opus::is_stereo(&frame);
@@ -298,6 +309,12 @@ impl Splitter {
 }
 
 impl Coding {
+    /// Bytes from which the frame at the front is whole, or its length is known.
+    fn needed(self, bytes: &[u8]) -> usize {
+        let length = self.length(bytes).ok().flatten();
+        length.unwrap_or(bytes.len() + 1)
+    }
+
     /// Length of the frame at the front; `None` if there are too few bytes to tell.
     fn length(self, bytes: &[u8]) -> Result<Option<usize>, Error> {
         let partial = |head: usize| bytes.len() < head;
