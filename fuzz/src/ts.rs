@@ -16,7 +16,7 @@ pub fn demux(data: &[u8]) {
     assert_eq!((&media, stats), (&read(pieces(data)).0, stats));
     assert!(stats.packets * 188 <= data.len() as u64);
     let mut known: BTreeMap<TrackId, CodecConfig> = BTreeMap::new();
-    let mut muxer = Muxer::new((data.len() % 2 == 0).then_some(2_000_000));
+    let mut muxer = Muxer::new(data.len().is_multiple_of(2).then_some(2_000_000));
     for media in &media {
         match media {
             Media::Config { track, config } => {

@@ -157,6 +157,13 @@ impl Counters {
             "Failures of connections to outputs",
             self.output_failures.clone(),
         );
+        self.register_transport(r);
+        self.srt.register(r);
+        self.register_streams(r);
+        self.register_viewers(r);
+    }
+
+    fn register_transport(&self, r: &mut Registry) {
         r.register_with_unit(
             "ts_received",
             "Received of transport streams over UDP and RTP",
@@ -178,9 +185,6 @@ impl Counters {
             "Datagrams dropped because another sender has their port",
             self.ts_foreign.clone(),
         );
-        self.srt.register(r);
-        self.register_streams(r);
-        self.register_viewers(r);
     }
 
     fn register_streams(&self, r: &mut Registry) {
