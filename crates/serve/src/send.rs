@@ -35,21 +35,33 @@ impl Hot {
     fn hash(file: &Arc<LogFile>, at: u64, len: u64) -> u64 {
         // The file's address names it: whoever holds it now is in the page cache just as well, or
         // is found out a second later. The length counts: what is behind a short range may be cold.
-        let file = Arc::as_ptr(file) as u64;
-        (file ^ at.rotate_left(32) ^ len.rotate_left(16)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        Self::mix(Arc::as_ptr(file) as u64, at, len)
+    }
+
+    /// Each word reaches all bits before the next one comes: the pieces of one answer differ in few
+    /// high bits of `at`, and must not drive each other out.
+    fn mix(file: u64, at: u64, len: u64) -> u64 {
+        [at, len, 0].into_iter().fold(file, |hash, word| {
+            let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed ^ mixed >> 32
+        })
+    }
+
+    fn place(hash: u64) -> usize {
+        (hash >> 32) as usize % HOT_ENTRIES
     }
 
     fn is_known(&self, file: &Arc<LogFile>, at: u64, len: u64, now: Instant) -> bool {
         let hash = Self::hash(file, at, len);
         let entries = self.entries.borrow();
-        let (of, until) = entries[(hash >> 32) as usize % HOT_ENTRIES];
+        let (of, until) = entries[Self::place(hash)];
         of == hash && until.is_some_and(|until| now < until)
     }
 
     fn note(&self, file: &Arc<LogFile>, at: u64, len: u64, now: Instant) {
         let hash = Self::hash(file, at, len);
         let mut entries = self.entries.borrow_mut();
-        entries[(hash >> 32) as usize % HOT_ENTRIES] = (hash, Some(now + HOT_WAIT));
+        entries[Self::place(hash)] = (hash, Some(now + HOT_WAIT));
     }
 }
 
@@ -266,6 +278,22 @@ pub(crate) async fn in_time<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pieces_of_answers_have_places_of_their_own() {
+        // A hundred answers of 12 MiB from two files.
+        let answers = (0..50_u64).flat_map(|n| [(0x7f00_1230_4560, n), (0x7f00_1230_4760, n)]);
+        let pieces = answers.flat_map(|(file, n)| {
+            let piece = move |i| (file, (n * 6 + i) * SEND_PIECE_BYTES);
+            (0..6).map(piece)
+        });
+        let place = |(file, at)| Hot::place(Hot::mix(file, at, SEND_PIECE_BYTES));
+        let places: Vec<usize> = pieces.map(place).collect();
+        let distinct: std::collections::HashSet<_> = places.iter().collect();
+        assert_eq!(places.len(), 600);
+        // By chance 557 of 4,096.
+        assert!(distinct.len() > 520, "{} places", distinct.len());
+    }
 
     #[test]
     fn memory_is_sent_in_bounded_batches() {
