@@ -198,9 +198,6 @@ pub const SRT_CALLER_KEPT: Duration = Duration::from_secs(10);
 /// Pause after the socket of the port failed.
 pub const SRT_SOCKET_PAUSE: Duration = Duration::from_millis(100);
 
-/// Bytes of a message: seven packets of MPEG-TS.
-pub const SRT_PAYLOAD_BYTES: usize = 7 * 188;
-
 /// Bytes of a stream that are kept as MPEG-TS for players over SRT, per worker with players: about
 /// two groups of pictures.
 pub const SRT_RELAY_BYTES_MAX: usize = 32 << 20;

@@ -143,6 +143,11 @@ impl Muxer {
         Ok(())
     }
 
+    /// Puts PAT and PMT before the next frame, so that a reader may begin there.
+    pub fn begin_tables(&mut self) {
+        self.last_psi = None;
+    }
+
     /// Writes a frame of one of the streams. Frames of all streams come in about the order of
     /// their decoding times.
     ///

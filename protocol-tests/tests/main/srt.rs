@@ -123,6 +123,24 @@ fn from_and_to_ffmpeg_9() {
     from_and_to(tools::ffmpeg9);
 }
 
+/// HEVC comes in and goes out, over SRT and as HLS.
+#[test]
+fn hevc_goes_through() {
+    let weir = Weir::start(&QUICK);
+    let to = url(&weir, "publish:cam", "");
+    let _publisher = publish(tools::ffmpeg9(), &clips::HEVC.mp4(), &to);
+    assert_live(&weir, "cam");
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("played.ts");
+    let mut player = tools::ffmpeg9();
+    player.args(["-i", &url(&weir, "read:cam", ""), "-t", "2", "-c", "copy"]);
+    assert_eq!(run(player.arg(&file), WAIT), "");
+    let streams = probe::streams(&file);
+    let codecs: Vec<_> = streams.iter().map(|s| s["codec_name"].as_str()).collect();
+    assert_eq!(codecs, [Some("hevc"), Some("aac")]);
+    weir.stop();
+}
+
 /// libsrt's own tool, fed over UDP, and writing what it plays into a file.
 #[test]
 fn from_and_to_srt_live_transmit() {

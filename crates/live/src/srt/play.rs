@@ -8,7 +8,7 @@ use super::line::{Line, Over, Work};
 use crate::admit::Admitted;
 use crate::counters::Viewer;
 use crate::feed::Subscription;
-use crate::limits::{SRT_END_WAIT, SRT_PAYLOAD_BYTES, SRT_RELAY_BYTES_MAX};
+use crate::limits::{SRT_END_WAIT, SRT_RELAY_BYTES_MAX};
 use crate::reasons::{Protocol, ViewerClosed};
 use crate::remote::Failure;
 use crate::worker::Live;
@@ -22,10 +22,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tracing::{info, warn};
 use weir_hub::fanout::{Part, Piece, Start};
-use weir_media::{CodecConfig, Frame, Mono, Sample, StreamName, TrackKind};
+use weir_media::{Mono, StreamName, TrackId, TrackKind};
 use weir_ring::{Either, Notified, Notify};
 use weir_srt::{Connection, SendError, Stats};
-use weir_ts::{TrackSegment, carries, mux_segment, payload_packets};
+use weir_ts::live::{Muxer, Stream, carries};
 
 /// A stream as SRT has it, on one worker: what came since the last random access point.
 #[derive(Default)]
@@ -104,7 +104,7 @@ impl Relay {
 
     /// Muxes until the stream ends or the last player has left.
     async fn run(&self, name: &StreamName, mut subscription: Subscription) {
-        let mut muxer = Muxer::default();
+        let (mut muxer, mut suits) = (PieceMuxer::new(), true);
         loop {
             let left = self.left.notified();
             if self.players.get() == 0 {
@@ -115,10 +115,16 @@ impl Relay {
                 Either::Left(true) => {
                     subscription.read(|part| {
                         if let Part::Piece(piece) = part {
-                            self.push(muxer.mux(name, piece), piece.starts());
+                            match muxer.mux(name, piece) {
+                                Some(payloads) => self.push(payloads, piece.starts()),
+                                None => suits = false,
+                            }
                         }
                     });
                     self.news.notify_all();
+                    if !suits {
+                        break;
+                    }
                 }
                 Either::Right(()) => {}
             }
@@ -127,21 +133,20 @@ impl Relay {
         self.news.notify_all();
     }
 
-    fn push(&self, muxed: Bytes, starts: bool) {
-        if muxed.is_empty() {
+    fn push(&self, payloads: Vec<Bytes>, starts: bool) {
+        let len: usize = payloads.iter().map(Bytes::len).sum();
+        if len == 0 {
             return;
         }
         let mut blocks = self.blocks.borrow_mut();
         let number = self.next.get();
         self.next.set(number + 1);
-        let cut = (0..muxed.len()).step_by(SRT_PAYLOAD_BYTES);
-        let payloads = cut.map(|at| muxed.slice(at..muxed.len().min(at + SRT_PAYLOAD_BYTES)));
-        let mut bytes = self.bytes.get() + muxed.len();
+        let mut bytes = self.bytes.get() + len;
         blocks.push_back(Rc::new(Block {
             number,
             starts,
-            payloads: payloads.collect(),
-            bytes: muxed.len(),
+            payloads,
+            bytes: len,
         }));
         // What is before the last start is kept for one turn: players are told after it.
         let keep_from = blocks
@@ -208,109 +213,69 @@ impl Drop for Seat {
     }
 }
 
-/// Writes pieces as MPEG-TS, each with its tables, so that a player may begin at any.
-#[derive(Default)]
-struct Muxer {
-    sequence: u64,
-    video: TrackState,
-    audio: TrackState,
+/// Writes pieces as MPEG-TS.
+struct PieceMuxer {
+    muxer: Muxer,
+    /// Number of the setup whose tracks are carried.
+    setup: u64,
+    carried: Vec<TrackKind>,
     refused: bool,
 }
 
-/// What goes on from piece to piece.
-#[derive(Default)]
-struct TrackState {
-    /// Packets with payload so far: the continuity counter.
-    packets: u64,
-    /// How long the last frame was, in ticks.
-    duration: u32,
-}
-
-/// A track's part of a piece.
-struct TrackPart<'a> {
-    config: &'a CodecConfig,
-    decode_time: i64,
-    samples: Vec<Sample>,
-    payload: Vec<Bytes>,
-}
-
-impl Muxer {
-    fn mux(&mut self, name: &StreamName, piece: &Piece) -> Bytes {
-        let setup = piece.setup();
-        let parts: Vec<TrackPart<'_>> = [TrackKind::Video, TrackKind::Audio]
-            .into_iter()
-            .filter_map(|kind| {
-                let config = setup.track(kind).filter(|config| carries(config))?;
-                let frames = piece.frames().iter().filter(|f| f.kind == kind);
-                let state = self.state(kind);
-                Some(TrackPart::new(config, frames, &mut state.duration))
-            })
-            .collect();
-        if parts.iter().all(|part| part.samples.is_empty()) {
-            return Bytes::new();
-        }
-        let tracks: Vec<_> = parts
-            .iter()
-            .map(|part| TrackSegment {
-                config: part.config,
-                decode_time: part.decode_time,
-                packets_before: self.state(part.config.kind()).packets,
-                samples: &part.samples,
-                payload: &part.payload,
-            })
-            .collect();
-        let mut out = Vec::new();
-        if let Err(e) = mux_segment(self.sequence, &tracks, &mut out) {
-            if !std::mem::replace(&mut self.refused, true) {
-                warn!(stream = %name, "SRT players miss what MPEG-TS cannot carry: {e}");
-            }
-            return Bytes::new();
-        }
-        self.sequence += 1;
-        for part in &parts {
-            let state = self.state(part.config.kind());
-            state.packets += payload_packets(part.config, &part.samples);
-        }
-        out.into()
-    }
-
-    fn state(&mut self, kind: TrackKind) -> &mut TrackState {
-        match kind {
-            TrackKind::Video => &mut self.video,
-            TrackKind::Audio => &mut self.audio,
-        }
-    }
-}
-
-impl<'a> TrackPart<'a> {
-    fn new<'f>(
-        config: &'a CodecConfig,
-        frames: impl Iterator<Item = &'f Frame>,
-        duration: &mut u32,
-    ) -> Self {
-        let frames: Vec<&Frame> = frames.collect();
-        let samples = frames.iter().enumerate().filter_map(|(i, frame)| {
-            if let Some(next) = frames.get(i + 1) {
-                *duration = u32::try_from(next.dts - frame.dts).unwrap_or(1).max(1);
-            }
-            Some(Sample {
-                size: u32::try_from(frame.payload.len()).ok()?,
-                duration: *duration,
-                composition_offset: i32::try_from(frame.pts - frame.dts).ok()?,
-                flags: config.sample_flags(&frame.payload, frame.key).ok()?,
-            })
-        });
-        let samples: Vec<Sample> = samples.collect();
-        let payload = match samples.len() == frames.len() {
-            true => frames.iter().map(|f| f.payload.clone()).collect(),
-            false => Vec::new(),
-        };
+impl PieceMuxer {
+    fn new() -> Self {
         Self {
-            config,
-            decode_time: frames.first().map_or(0, |f| f.dts),
-            samples,
-            payload,
+            muxer: Muxer::new(None),
+            setup: 0,
+            carried: Vec::new(),
+            refused: false,
         }
+    }
+
+    /// The packets of a piece, in the payloads of messages; `None` if MPEG-TS carries none of the
+    /// stream's codecs.
+    fn mux(&mut self, name: &StreamName, piece: &Piece) -> Option<Vec<Bytes>> {
+        let setup = piece.setup();
+        if setup.number() != self.setup {
+            self.setup = setup.number();
+            let tracks = [setup.video(), setup.audio()].into_iter().flatten();
+            let (carried, left_out): (Vec<_>, Vec<_>) = tracks.partition(|c| carries(c));
+            for config in left_out {
+                let codec = config.codec_string();
+                warn!(stream = %name, codec, "MPEG-TS cannot carry it: SRT players miss it");
+            }
+            let mut streams: Vec<_> = carried
+                .iter()
+                .map(|config| Stream {
+                    track: TrackId::source(config.kind()),
+                    config,
+                    language: None,
+                })
+                .collect();
+            while let Err(e) = self.muxer.set_streams(&streams, false, false) {
+                // A kind of AAC that ADTS cannot say does not cost the picture.
+                warn!(stream = %name, "SRT players miss something: {e}");
+                streams.pop()?;
+            }
+            self.carried = streams.iter().map(|s| s.config.kind()).collect();
+        }
+        if piece.starts() {
+            self.muxer.begin_tables();
+        }
+        for frame in piece
+            .frames()
+            .iter()
+            .filter(|f| self.carried.contains(&f.kind))
+        {
+            if let Err(e) = self.muxer.handle_frame(frame)
+                && !std::mem::replace(&mut self.refused, true)
+            {
+                warn!(stream = %name, "a frame is left out for SRT players: {e}");
+            }
+        }
+        self.muxer.flush();
+        let datagrams = std::iter::from_fn(|| self.muxer.poll_datagram());
+        Some(datagrams.map(|datagram| datagram.bytes).collect())
     }
 }
 
@@ -432,7 +397,11 @@ impl Work for Player {
 
     fn run(&mut self, connection: &mut Connection, now: Mono) -> Result<(), Over> {
         self.sending.run(connection, now);
-        Ok(())
+        // There is no time to wait for what is on its way.
+        match self.sending.ended.is_some() && self.live.is_stopping() {
+            true => Err(Failure::Ended.into()),
+            false => Ok(()),
+        }
     }
 
     fn tick(&mut self, stats: &Stats, now: Mono) -> Result<(), Over> {
