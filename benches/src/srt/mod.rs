@@ -87,7 +87,8 @@ impl Cell {
 
 /// Runs the benchmark and prints its table.
 pub fn run(options: &Options) -> Result<()> {
-    if cfg!(debug_assertions) {
+    let weir = options.weir()?;
+    if cfg!(debug_assertions) || weir.components().any(|c| c.as_os_str() == "debug") {
         return Err("srt: a debug build measures nothing; use --release".into());
     }
     let only = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
