@@ -9,10 +9,12 @@ use crate::handshake::agreement::Agreement;
 use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::packet::data::next_message_number;
 use crate::packet::handshake::HandshakeType;
-use crate::packet::{Ack, Control, DataPacket, Handshake, LossList, MessageFlags, SocketId};
+use crate::packet::{
+    Ack, Control, DataPacket, HEADER_BYTES, Handshake, LossList, MessageFlags, SocketId,
+};
 use crate::receiver::{Arrival, Message, Receiver, Tsbpd};
 use crate::rtt::Rtt;
-use crate::sender::{Sender, drop_after};
+use crate::sender::{LOWER_HEADERS_BYTES, Sender, drop_after};
 use crate::seq::Seq;
 use crate::stats::Stats;
 use crate::timing::{KEEP_ALIVE, NAK_PERIOD_MIN};
@@ -41,6 +43,8 @@ pub(super) struct Link {
     rtt: Rtt,
     sender: Sender,
     send_latency: Duration,
+    /// Longest payload that is sent, in bytes.
+    payload_max: usize,
     message_number: u32,
     receiver: Receiver,
     acks: Acks,
@@ -77,6 +81,7 @@ impl Link {
                 now,
             ),
             send_latency: agreement.send_latency,
+            payload_max: payload_max(agreement.mtu, fec.is_some()),
             message_number: 0,
             receiver: Receiver::new(receive_first, config.receive_capacity(), tsbpd, arq),
             acks: Acks::new(receive_first, now),
@@ -272,12 +277,7 @@ impl Link {
         timestamp: u32,
         now: Mono,
     ) -> Result<Option<Bytes>, SendError> {
-        let overhead = if self.filter_sender.is_some() {
-            FEC_HEADER_BYTES
-        } else {
-            0
-        };
-        if payload.is_empty() || payload.len() + overhead > PAYLOAD_BYTES_MAX {
+        if payload.is_empty() || payload.len() > self.payload_max {
             return Err(SendError::Length(payload.len()));
         }
         if self.sender.is_full() || self.is_exhausted() {
@@ -475,6 +475,14 @@ impl Link {
             max_bytes_per_s: self.sender.bytes_per_s(),
         }
     }
+}
+
+/// What fits into the peer's packets, with its headers and those of parity.
+fn payload_max(mtu: u32, has_filter: bool) -> usize {
+    let parity = if has_filter { FEC_HEADER_BYTES } else { 0 };
+    let mtu = usize::try_from(mtu).unwrap_or(usize::MAX);
+    let room = mtu.saturating_sub(LOWER_HEADERS_BYTES + HEADER_BYTES);
+    room.min(PAYLOAD_BYTES_MAX).saturating_sub(parity)
 }
 
 fn drop_request((first, last): (Seq, Seq)) -> Control {

@@ -24,6 +24,8 @@ pub(crate) struct Agreement {
     /// Number of the peer's first data packet.
     pub(crate) receive_first: Seq,
     pub(crate) flow_window: u32,
+    /// Largest IP packet that the peer takes, in bytes.
+    pub(crate) mtu: u32,
     /// How long we hold what comes.
     pub(crate) receive_latency: Duration,
     /// How long the peer holds what we send.

@@ -168,6 +168,7 @@ impl Caller {
             send_first: self.initial_seq,
             receive_first: answer.initial_seq,
             flow_window: answer.flow_window,
+            mtu: answer.mtu,
             receive_latency: agree_latency(config.latency, hs.send_delay_ms),
             send_latency: agree_latency(config.peer_latency, hs.receive_delay_ms),
             peer_timestamp: timestamp,

@@ -67,6 +67,12 @@ impl Listener {
     /// A datagram for socket 0 has come from `peer`.
     #[must_use]
     pub fn handle(&self, datagram: Bytes, peer: SocketAddr, now: Mono) -> Incoming {
+        // Nothing else of a conclusion is looked at before its cookie.
+        if let Some((HandshakeType::CONCLUSION, cookie)) = Handshake::peek(&datagram)
+            && !self.key.verify(peer, cookie, now)
+        {
+            return Incoming::Ignored(Ignored::Cookie);
+        }
         let packet = match Packet::parse(datagram) {
             Ok(packet) => packet,
             Err(error) => return Incoming::Ignored(Ignored::Malformed(error)),
@@ -80,9 +86,6 @@ impl Listener {
         match handshake.kind {
             HandshakeType::INDUCTION => self.induction(&handshake, peer, now),
             HandshakeType::CONCLUSION => {
-                if !self.key.verify(peer, handshake.cookie, now) {
-                    return Incoming::Ignored(Ignored::Cookie);
-                }
                 let request = Request {
                     handshake: *handshake,
                     timestamp: packet.timestamp,
@@ -259,6 +262,7 @@ impl Request {
             peer_timestamp: self.timestamp,
             crypto,
             filter,
+            mtu: theirs.mtu,
         };
         Ok(Connection::accepted(
             config,

@@ -188,6 +188,14 @@ impl Handshake {
         })
     }
 
+    /// Type and cookie of the handshake in a datagram, without reading the rest; `None` if it is
+    /// none.
+    pub(crate) fn peek(datagram: &[u8]) -> Option<(HandshakeType, u32)> {
+        let (_, words) = words::<12>(datagram).ok()?;
+        let kind = HandshakeType(words[9]);
+        (words[0] >> 16 == 0x8000).then_some((kind, words[11]))
+    }
+
     /// Appends the content of the packet.
     pub fn write(&self, out: &mut Vec<u8>) {
         for word in [

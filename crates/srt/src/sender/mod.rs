@@ -7,6 +7,7 @@ use crate::packet::{LossList, MessageFlags};
 use crate::seq::Seq;
 use crate::timing::us;
 use bytes::Bytes;
+pub(crate) use pacing::LOWER_HEADERS_BYTES;
 use pacing::Pacer;
 use std::collections::VecDeque;
 use std::time::Duration;

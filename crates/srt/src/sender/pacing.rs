@@ -5,7 +5,7 @@ use std::time::Duration;
 use weir_media::Mono;
 
 /// IP and UDP headers, in bytes: they count towards the bandwidth.
-const LOWER_HEADERS_BYTES: usize = 28;
+pub(crate) const LOWER_HEADERS_BYTES: usize = 28;
 
 /// What may be made up for at once after a pause, so that timers need not be finer.
 const BURST_NS: u64 = 2_000_000;
