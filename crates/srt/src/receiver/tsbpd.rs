@@ -11,10 +11,9 @@ const DRIFT_SAMPLES: u32 = 1000;
 /// The sender's clock as seen from here.
 #[derive(Debug)]
 pub(crate) struct Tsbpd {
-    /// Our time at which a packet whose unwrapped timestamp is zero arrives.
+    /// Our time at which a packet with timestamp zero arrives; timestamps wrap each 71 minutes,
+    /// so that any multiple of that could be added.
     base_us: i64,
-    /// Newest timestamp, unwrapped: 32 bits wrap each 71 minutes.
-    newest: i64,
     latency: Duration,
     drift_sum_us: i64,
     drift_samples: u32,
@@ -24,10 +23,8 @@ pub(crate) struct Tsbpd {
 impl Tsbpd {
     /// A packet with `timestamp` has come at `now`.
     pub(crate) fn new(timestamp: u32, latency: Duration, now: Mono) -> Self {
-        let newest = i64::from(timestamp);
         Self {
-            base_us: signed(now) - newest,
-            newest,
+            base_us: signed(now) - i64::from(timestamp),
             latency,
             drift_sum_us: 0,
             drift_samples: 0,
@@ -42,36 +39,34 @@ impl Tsbpd {
     /// When the packet with `timestamp` was sent, by our clock and plus the way; `newest` if
     /// it is newer than all others.
     pub(crate) fn sent_at(&mut self, timestamp: u32, newest: bool, now: Mono) -> Mono {
-        let time = self.unwrap(timestamp);
-        let sent = self.base_us + time;
+        let sent = self.local(timestamp, now);
         let ahead = sent - signed(now);
-        if ahead > us(TIMESTAMP_AHEAD_MAX) as i64 {
+        let limit = us(TIMESTAMP_AHEAD_MAX) as i64;
+        if ahead > limit || (newest && ahead < -limit) {
             return now;
-        }
-        if newest {
-            self.newest = time;
         }
         Mono(u64::try_from(sent).unwrap_or(0))
     }
 
     /// Takes over the time of `other`, which follows the same clock by another path.
     pub(crate) fn align(&mut self, other: &Self) {
-        let theirs = other.base_us + other.unwrap(self.newest as u32);
-        self.base_us = theirs - self.newest;
+        self.base_us = other.base_us;
         self.drift_sum_us = 0;
         self.drift_samples = 0;
     }
 
-    /// The whole timestamp that is nearest to the newest.
-    fn unwrap(&self, timestamp: u32) -> i64 {
-        self.newest + i64::from(timestamp.wrapping_sub(self.newest as u32) as i32)
+    /// Our time for `timestamp`: the one nearest to now. What was heard last says nothing, it
+    /// may be hours ago.
+    fn local(&self, timestamp: u32, now: Mono) -> i64 {
+        let expected = signed(now).wrapping_sub(self.base_us) as u32;
+        signed(now) + i64::from(timestamp.wrapping_sub(expected) as i32)
     }
 
     /// An ACKACK with `timestamp` has come: it was sent at once, so it shows how the clocks
     /// drift.
     pub(crate) fn drift_sample(&mut self, timestamp: u32, rtt_us: u32, now: Mono) {
         let first_rtt_us = *self.first_rtt_us.get_or_insert(rtt_us);
-        let late_us = signed(now) - (self.base_us + self.unwrap(timestamp));
+        let late_us = signed(now) - self.local(timestamp, now);
         // A jump is no drift.
         if late_us.abs() > us(TIMESTAMP_AHEAD_MAX) as i64 {
             return;
@@ -110,6 +105,29 @@ mod tests {
         }
         let back = 219 * 60 * SECOND - 30 * SECOND;
         assert_eq!(sent(&mut tsbpd, back), back);
+    }
+
+    /// With nothing but keep-alives for half a turn of the timestamp and more.
+    #[test]
+    fn silence_does_not_lose_the_turn_of_the_clock() {
+        let mut tsbpd = Tsbpd::new(0, Duration::ZERO, Mono(SECOND));
+        for minutes in [36, 36 + 50, 36 + 50 + 3 * 71] {
+            let after = minutes * 60 * SECOND;
+            let now = Mono(SECOND + after);
+            assert_eq!(tsbpd.sent_at(after as u32, true, now), now, "{minutes}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_does_not_stall() {
+        let latency = Duration::from_millis(120);
+        let start = Mono(SECOND);
+        let mut tsbpd = Tsbpd::new(600 * SECOND as u32, latency, start);
+        let now = Mono(2 * SECOND);
+        assert_eq!(tsbpd.sent_at(SECOND as u32, true, now), now);
+        // What is only repeated keeps its time.
+        let repeated = tsbpd.sent_at(580 * SECOND as u32, false, Mono(30 * SECOND));
+        assert_eq!(repeated, Mono(0));
     }
 
     #[test]
