@@ -1,5 +1,8 @@
 //! A transport stream on its way into a stream: what its program has, whoever brought it.
 
+use crate::budget::Budget;
+use crate::clock;
+use crate::limits::CONFIG_CHANGES_BURST;
 use crate::remote::Failure;
 use std::fmt;
 use tracing::{debug, info};
@@ -27,6 +30,9 @@ pub(crate) trait Sink {
 /// One transport stream.
 pub(crate) struct Transport {
     demuxer: Demuxer,
+    /// Number of the program, and what was said of it last.
+    said: Option<(u16, Metadata)>,
+    programs: Budget,
 }
 
 impl Transport {
@@ -34,6 +40,8 @@ impl Transport {
     pub(crate) fn new(program: Option<u16>) -> Self {
         Self {
             demuxer: Demuxer::new(program),
+            said: None,
+            programs: Budget::new(CONFIG_CHANGES_BURST, clock::now().mono),
         }
     }
 
@@ -58,8 +66,17 @@ impl Transport {
         while let Some(media) = self.demuxer.poll_media() {
             match media {
                 Media::Program(program) => {
+                    let said = (program.number, metadata(&program));
+                    if self.said.as_ref() == Some(&said) {
+                        continue;
+                    }
+                    if !self.programs.take(clock::now().mono) {
+                        to.fault(&"the program changes all the time")?;
+                        continue;
+                    }
                     info!(program = program.number, "program of a transport stream");
-                    to.describe(metadata(&program));
+                    to.describe(said.1.clone());
+                    self.said = Some(said);
                 }
                 Media::Config { track, config } => to.config(track, config)?,
                 Media::Frame(frame) => to.frame(frame)?,

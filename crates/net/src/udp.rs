@@ -137,8 +137,8 @@ pub fn outgoing(peer: SocketAddr) -> io::Result<UdpSocket> {
 pub struct Listening {
     /// An address of this machine, any of them, or a multicast group; and the port.
     pub address: SocketAddr,
-    /// Whose datagrams to the group are wanted; everybody's if there is none. Of no meaning without a
-    /// group.
+    /// Whose datagrams to the group are wanted; everybody's if there is none. Without a group it is
+    /// for the caller to look at.
     pub source: Option<IpAddr>,
     /// The interface that joins the group; the system chooses if there is none.
     pub interface: Option<String>,

@@ -106,6 +106,30 @@ fn silence_is_a_publisher_who_left() {
     weir.stop();
 }
 
+/// The same clip comes back after a silence: both tracks go on.
+#[test]
+fn the_same_stream_returns() {
+    let port = free_port();
+    let args = ["--segment", "2s", "--grace", "60s"];
+    let (weir, _home) = awaiting(&format!("udp://127.0.0.1:{port}"), "", &args);
+    let to = format!("udp://127.0.0.1:{port}?pkt_size=1316");
+    let first = send(tools::ffmpeg(), &clips::LONG.flv(), &to);
+    let live = weir.live("here", Format::Cmaf);
+    drop(first);
+    eventually(WAIT, "the publisher has left", || {
+        let health = http::get(weir.api, "/streams/here/health");
+        health.text().contains("\"publishing\":false").then_some(())
+    });
+    let paths = [live.main.clone(), live.audio.clone().unwrap()];
+    let before = paths.each_ref().map(|path| weir.media(path).last());
+    let _second = send(tools::ffmpeg(), &clips::LONG.flv(), &to);
+    for (path, before) in paths.iter().zip(before) {
+        let media = weir.reaches(path, before + 2, WAIT);
+        assert_eq!(media.discontinuities(), 1, "{}", media.text);
+    }
+    weir.stop();
+}
+
 /// Two senders at one port: the second one waits until the first is silent.
 #[test]
 fn a_second_sender_does_not_disturb_the_first() {

@@ -61,7 +61,8 @@ impl<'a> Intake<'a> {
 
     /// The source has left, and may come back: the open segment is closed at once.
     pub(crate) fn leave(&mut self) {
-        (self.lease, self.began) = (None, None);
+        (self.lease, self.began, self.metadata) = (None, None, None);
+        self.faults = Budget::new(FAULTS_BURST, clock::now().mono);
     }
 
     /// Whether it is worth going on.

@@ -68,10 +68,9 @@ impl Listen {
         listen.take_query(Query::new(query))?;
         let to = &listen.to;
         match to.source {
-            Some(_) if !address.ip().is_multicast() => {
-                Err("names a source, but no multicast group")
-            }
-            Some(source) if source.is_ipv4() != address.is_ipv4() => {
+            Some(source)
+                if address.ip().is_multicast() && source.is_ipv4() != address.is_ipv4() =>
+            {
                 Err("has a source and a group of different families")
             }
             _ if to.interface.is_some() && !address.ip().is_multicast() => {
@@ -162,7 +161,6 @@ mod tests {
             ("udp://1.2.3.4:0", "port 0"),
             ("udp://:70000", "IP:PORT"),
             ("udp://me@239.1.1.1:5000", "no address"),
-            ("udp://1.2.3.4:5000?source=1.1.1.1", "no multicast"),
             ("udp://@239.1.1.1:5000?source=::1", "families"),
             ("udp://1.2.3.4:5000?interface=eth0", "no multicast"),
             ("udp://@239.1.1.1:5000?interface=", "interface"),

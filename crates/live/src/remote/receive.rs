@@ -26,6 +26,7 @@ use tracing::{info, warn};
 use weir_media::Mono;
 use weir_ring::Alarm;
 use weir_ring::net::{Datagrams, UdpSocket};
+use weir_rtp::Packet;
 use weir_rtp::fec::Decoder;
 use weir_rtp::reorder::Reorder;
 use weir_rtp::ts::{is_rtp, payload};
@@ -49,7 +50,9 @@ pub(super) async fn run(intake: &mut Intake<'_>, listen: &Listen) -> Failure {
         intake,
         transport: Transport::new(listen.program),
         rtp: listen.rtp.then(Rtp::default),
+        listen,
         sender: None,
+        banned: None,
     };
     let failure = port.run(&sockets).await;
     // By whatever way it ends, the open segment is closed at once.
@@ -74,8 +77,11 @@ struct Port<'a, 'b> {
     intake: &'a mut Intake<'b>,
     transport: Transport,
     rtp: Option<Rtp>,
-    /// Whose datagrams are taken, and when the last one came.
+    listen: &'a Listen,
+    /// Whose datagrams are taken, and when the last transport packets came.
     sender: Option<(SocketAddr, Mono)>,
+    /// Whose are not for a while, since they made no sense, and since when.
+    banned: Option<(SocketAddr, Mono)>,
 }
 
 /// RTP on its way to bare packets.
@@ -164,13 +170,13 @@ impl Port<'_, '_> {
         let deadline = weir_ring::now() + clock::until(deadline);
         let mut evicted = pin!(self.intake.evicted());
         poll_fn(|cx| {
+            if evicted.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Woken::Evicted);
+            }
             for (index, socket) in sockets.iter().enumerate() {
                 if let Poll::Ready(received) = socket.poll_recv(cx) {
                     return Poll::Ready(Woken::Received(index, received));
                 }
-            }
-            if evicted.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Woken::Evicted);
             }
             alarm.poll_at(cx, deadline).map(|()| Woken::Timer)
         })
@@ -206,27 +212,81 @@ impl Port<'_, '_> {
             }
             return self.drain(now);
         }
-        let counters = &self.intake.live.shared().counters;
-        match &mut self.sender {
-            Some((sender, heard)) if *sender == source => *heard = now,
-            Some((_, heard)) if now.since(*heard) < UDP_SENDER_MAX => {
-                counters.ts_foreign.inc_by(datagrams.iter().count() as u64);
-                return Ok(());
-            }
-            sender => {
-                info!(stream = %self.intake.source.name, from = %source, "a transport stream comes");
-                *sender = Some((source, now));
-            }
+        let counters = self.intake.live.shared().counters.clone();
+        if !self.admits(source, datagrams, now) {
+            counters.ts_foreign.inc_by(datagrams.iter().count() as u64);
+            return Ok(());
         }
         counters.ts_received.inc_by(datagrams.bytes().len() as u64);
+        let mut taken = Ok(());
         for datagram in datagrams.iter() {
             match &mut self.rtp {
                 // Some send bare packets where RTP was agreed.
                 Some(rtp) if is_rtp(datagram) => rtp.media(datagram, now),
-                _ => self.transport.handle(datagram, now, self.intake)?,
+                _ => taken = taken.and(self.transport.handle(datagram, now, self.intake)),
             }
         }
-        self.drain(now)
+        match taken.and_then(|()| self.drain(now)) {
+            // What one sender sends is not the port's fault.
+            Err(failure @ Failure::Media(_)) => {
+                counters.pull_failed(&failure);
+                warn!(stream = %self.intake.source.name, from = %source, "pull: {failure}");
+                self.banned = Some((source, now));
+                self.leave(now);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Whether datagrams of `source` are taken. It has the port from its first transport packets
+    /// on, until none came for a while.
+    fn admits(&mut self, source: SocketAddr, datagrams: &Datagrams, now: Mono) -> bool {
+        let wanted = self.listen.to.source.is_none_or(|ip| ip == source.ip());
+        let banned = self.banned;
+        if !wanted || banned.is_some_and(|(s, at)| s == source && now.since(at) < UDP_SILENCE_MAX) {
+            return false;
+        }
+        match self.sender {
+            Some((sender, heard)) if sender == source => {
+                // Looked at now and then only: nothing is renewed by less.
+                if now.since(heard) >= UDP_SENDER_MAX / 4 && self.has_packets(datagrams) {
+                    self.sender = Some((source, now));
+                }
+                true
+            }
+            Some((_, heard)) if now.since(heard) < UDP_SENDER_MAX => false,
+            _ if !self.has_packets(datagrams) => false,
+            _ => {
+                // Nothing of one sender goes on in the other's stream.
+                self.leave(now);
+                info!(stream = %self.intake.source.name, from = %source, "a transport stream comes");
+                self.sender = Some((source, now));
+                true
+            }
+        }
+    }
+
+    /// Whether one of the datagrams is whole transport packets, bare or in RTP.
+    fn has_packets(&self, datagrams: &Datagrams) -> bool {
+        datagrams.iter().any(|datagram| {
+            if self.rtp.is_some() && is_rtp(datagram) {
+                let packet = Packet::parse(&Bytes::copy_from_slice(datagram));
+                return packet.is_ok_and(|packet| payload(&packet).is_ok());
+            }
+            let (packets, rest) = datagram.as_chunks::<188>();
+            rest.is_empty() && !packets.is_empty() && packets.iter().all(|p| p[0] == 0x47)
+        })
+    }
+
+    /// The sender has left: its stream ends, and what comes next is another one.
+    fn leave(&mut self, now: Mono) {
+        // The last picture ends where the stream does.
+        let _ = self.transport.end(now, self.intake);
+        self.transport = Transport::new(self.listen.program);
+        self.rtp = self.listen.rtp.then(Rtp::default);
+        self.sender = None;
+        self.intake.leave();
     }
 
     /// Hands on what is in order.
@@ -258,9 +318,7 @@ impl Port<'_, '_> {
         }
         if self.intake.lease.is_some() && now.since(self.intake.heard) >= UDP_SILENCE_MAX {
             warn!(stream = %self.intake.source.name, "no media comes any more");
-            // The last picture ends where the stream does.
-            self.transport.end(now, self.intake)?;
-            self.intake.leave();
+            self.leave(now);
         }
         Ok(())
     }
