@@ -95,7 +95,17 @@ fn from_and_to(ffmpeg: fn() -> Command) {
     assert_plays(ffmpeg(), &url(&weir, "read:cam", ""));
     assert_plays(ffmpeg(), &url(&weir, "#!::r=cam,m=request", ""));
     let mut player = tools::ffmpeg();
-    player.args(["-i", &weir.publish_url("cam"), "-t", "1", "-f", "null", "-"]);
+    player.args([
+        "-i",
+        &weir.publish_url("cam"),
+        "-t",
+        "1",
+        "-c",
+        "copy",
+        "-f",
+        "null",
+        "-",
+    ]);
     assert_eq!(run(&mut player, WAIT), "");
     assert_live(&weir, "cam");
     let text = http::get(weir.api, "/srt").text();
