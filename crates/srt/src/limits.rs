@@ -25,8 +25,17 @@ pub const CONFIG_STRING_BYTES_MAX: usize = 512;
 pub const KEY_MATERIAL_BYTES_MAX: usize = 16 + 16 + 64 + 8;
 
 /// Packets between the next to be delivered and the newest, at most: 46 MiB, or 0.38 s at
-/// 1 Gbit/s, 38 s at 10 Mbit/s. A packet further ahead is dropped.
+/// 1 Gbit/s, 38 s at 10 Mbit/s. A packet further ahead is dropped, but
+/// see [`RESUME_PACKETS_MAX`].
 pub const RECEIVE_PACKETS_MAX: u32 = 32_768;
+
+/// Places made for missing packets in each millisecond, beyond one full window: a stream of
+/// 1 Gbit/s has so many packets. What skips more is beyond.
+pub const GAP_PACKETS_PER_MS: u32 = 100;
+
+/// Two packets beyond the window that are at most so many packets apart show that the peer
+/// went on while nothing came, by more than the window.
+pub const RESUME_PACKETS_MAX: i32 = 64;
 
 /// Packets given to be sent and not acknowledged, at most: 46 MiB.
 pub const SEND_PACKETS_MAX: u32 = 32_768;

@@ -151,13 +151,10 @@ impl Link {
         let mut next = Some(packet);
         while let Some(packet) = next.take() {
             let is_data = packet.message.number() != 0;
-            let wanted = match self.receiver.judge(packet.seq) {
-                Arrival::Beyond => false,
-                Arrival::Belated | Arrival::Duplicate | Arrival::New => true,
-            };
             if is_data {
                 self.insert(&packet, now);
             }
+            let wanted = self.receiver.judge(packet.seq) != Arrival::Beyond;
             let Some(filter) = &mut self.filter_receiver else {
                 return;
             };
@@ -175,7 +172,7 @@ impl Link {
         if packet.message.retransmitted() {
             self.counts.retransmitted += 1;
         }
-        let arrival = self.receiver.judge(packet.seq);
+        let arrival = self.receiver.admit(packet.seq, now);
         self.receiver.heard(packet.seq, arrival);
         if arrival != Arrival::New {
             self.receiver.refuse(arrival);

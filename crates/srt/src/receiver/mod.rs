@@ -1,5 +1,6 @@
 //! What has come and waits to be delivered, and what is missing.
 
+mod gaps;
 mod losses;
 mod tsbpd;
 
@@ -9,6 +10,7 @@ use crate::packet::loss::write_range;
 use crate::seq::Seq;
 use crate::timing::{DELIVERY_GATHER, NAK_GATHER, NAK_PERIOD_MIN};
 use bytes::Bytes;
+use gaps::Gaps;
 use losses::{Interest, Losses};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -71,6 +73,7 @@ pub(crate) struct Receiver {
     buffered_bytes: usize,
     capacity: usize,
     losses: Losses,
+    gaps: Gaps,
     arq: ArqMode,
     /// Ranges to be reported with the next NAK.
     to_report: Vec<(Seq, Seq)>,
@@ -92,6 +95,7 @@ impl Receiver {
             buffered_bytes: 0,
             capacity: capacity as usize,
             losses: Losses::default(),
+            gaps: Gaps::new(capacity),
             arq,
             to_report: Vec::new(),
             ask_due: None,
@@ -148,6 +152,38 @@ impl Receiver {
         }
     }
 
+    /// [`Self::judge`], and goes on after an interruption that was longer than there is room
+    /// for: nothing else would ever move on.
+    pub(crate) fn admit(&mut self, seq: Seq, now: Mono) -> Arrival {
+        let arrival = self.judge(seq);
+        match arrival {
+            Arrival::Beyond if self.gaps.confirms(seq) && self.slots.is_empty() => {
+                self.pass_over(seq);
+                Arrival::New
+            }
+            Arrival::New => {
+                let ahead = usize::try_from(seq.since(self.end())).unwrap_or(0);
+                if self.gaps.take(ahead, now) {
+                    Arrival::New
+                } else {
+                    Arrival::Beyond
+                }
+            }
+            Arrival::Beyond | Arrival::Belated | Arrival::Duplicate => arrival,
+        }
+    }
+
+    /// Nothing waits, and what is missing before `seq` is not waited for.
+    fn pass_over(&mut self, seq: Seq) {
+        let n = u32::try_from(seq.since(self.first)).unwrap_or(0);
+        self.first = seq;
+        self.heard_end = self.heard_end.later(seq);
+        self.to_report.clear();
+        self.counts.lost_packets += u64::from(n);
+        self.counts.dropped_packets += u64::from(n);
+        self.lost_before = self.lost_before.saturating_add(n);
+    }
+
     /// Counts a packet that is not kept.
     pub(crate) fn refuse(&mut self, arrival: Arrival) {
         let counts = &mut self.counts;
@@ -159,14 +195,20 @@ impl Receiver {
         }
     }
 
-    /// Takes a packet that [`Self::judge`] found new.
+    /// Takes a packet that [`Self::admit`] found new.
     pub(crate) fn insert(&mut self, seq: Seq, timestamp: u32, payload: Bytes, now: Mono) {
-        let Ok(at) = usize::try_from(seq.since(self.first)) else {
+        let Ok(mut at) = usize::try_from(seq.since(self.first)) else {
             return;
         };
         let known = self.slots.len();
         let newest = at >= known;
         let sent_at = self.tsbpd.sent_at(timestamp, newest, now);
+        let late = sent_at + self.tsbpd.latency() <= now;
+        if late && known == 0 && at >= RING_PACKETS_MIN {
+            // All before it would be given up at once.
+            self.pass_over(seq);
+            at = 0;
+        }
         self.counts.received_packets += 1;
         self.counts.received_bytes += payload.len() as u64;
         self.present += 1;
@@ -388,5 +430,82 @@ impl Receiver {
         };
         let due = next.sent_at + self.tsbpd.latency();
         Some(due.max(self.delivered_at + DELIVERY_GATHER))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATENCY: Duration = Duration::from_millis(20);
+
+    fn receiver(capacity: u32) -> Receiver {
+        let tsbpd = Tsbpd::new(0, LATENCY, Mono(0));
+        Receiver::new(Seq::new(0), capacity, tsbpd, ArqMode::Always)
+    }
+
+    fn feed(receiver: &mut Receiver, seq: u32, timestamp: u32, now: Mono) -> Arrival {
+        let seq = Seq::new(seq);
+        let arrival = receiver.admit(seq, now);
+        receiver.heard(seq, arrival);
+        if arrival == Arrival::New {
+            receiver.insert(seq, timestamp, Bytes::from_static(b"x"), now);
+        }
+        arrival
+    }
+
+    #[test]
+    fn what_follows_a_gap_too_long_is_gone_on_with() {
+        let mut receiver = receiver(32);
+        assert_eq!(feed(&mut receiver, 0, 0, Mono(0)), Arrival::New);
+        assert_eq!(feed(&mut receiver, 100, 0, Mono(0)), Arrival::Beyond);
+        // What waits is delivered first.
+        assert_eq!(feed(&mut receiver, 101, 0, Mono(0)), Arrival::Beyond);
+        let now = Mono(1_000_000);
+        assert_eq!(receiver.poll(now).map(|m| m.seq), Some(Seq::new(0)));
+        // One alone may be damaged.
+        assert_eq!(feed(&mut receiver, 1 << 20, 0, now), Arrival::Beyond);
+        assert_eq!(feed(&mut receiver, 102, 0, now), Arrival::Beyond);
+        assert_eq!(feed(&mut receiver, 103, 1_000_000, now), Arrival::New);
+        assert_eq!(receiver.acknowledged(), Seq::new(104));
+        let message = receiver.poll(now + LATENCY).unwrap();
+        assert_eq!((message.seq, message.lost_before), (Seq::new(103), 102));
+        assert_eq!(receiver.counts.dropped_packets, 102);
+    }
+
+    #[test]
+    fn packets_far_ahead_and_late_take_no_room() {
+        let mut receiver = receiver(32_768);
+        let mut seq = 0;
+        for ms in 0..100 {
+            let now = Mono(1_000_000 + ms * 1000);
+            seq += 20_000;
+            if feed(&mut receiver, seq, 0, now) == Arrival::Beyond {
+                seq -= 20_000;
+            }
+            while receiver.poll(now).is_some() {}
+        }
+        assert!(receiver.slots.capacity() <= 2 * RING_PACKETS_MIN);
+        assert!(seq > 20_000);
+        let counts = receiver.counts;
+        assert_eq!(
+            counts.received_packets + counts.dropped_packets,
+            u64::from(seq) + 1
+        );
+    }
+
+    #[test]
+    fn gaps_are_as_long_as_a_fast_stream_makes_them() {
+        let mut receiver = receiver(32_768);
+        let start = Mono(1_000_000);
+        assert_eq!(feed(&mut receiver, 30_000, 1_000_000, start), Arrival::New);
+        let now = start + LATENCY;
+        assert!(receiver.poll(now).is_some());
+        let timestamp = 1_020_000;
+        assert_eq!(feed(&mut receiver, 60_000, timestamp, now), Arrival::Beyond);
+        assert_eq!(feed(&mut receiver, 30_100, timestamp, now), Arrival::New);
+        let later = now + Duration::from_millis(400);
+        assert!(receiver.poll(later).is_some());
+        assert_eq!(feed(&mut receiver, 60_000, timestamp, later), Arrival::New);
     }
 }

@@ -4,7 +4,7 @@ use crate::world::{CALLER, LISTENER, World, both, config, lossy};
 use std::time::Duration;
 use weir_media::Mono;
 use weir_sim::{Burst, Path, Random};
-use weir_srt::{Bandwidth, KeyLength, Passphrase, Refresh};
+use weir_srt::{Bandwidth, Config, FilterSpec, KeyLength, Passphrase, Refresh};
 
 const START: Mono = Mono(5_000_000_000);
 
@@ -111,6 +111,43 @@ fn an_outage_longer_than_the_latency_is_skipped() {
             message.sent_at < over || *at <= message.sent_at + ms(122),
             "held up: {at:?} {message:?}"
         );
+    }
+}
+
+/// Nor is an end: the peer goes on further ahead than there is room for.
+#[test]
+fn an_outage_longer_than_the_window_is_skipped() {
+    for filter in [None, FilterSpec::parse("fec,cols:5,rows:5")] {
+        let accept = Config {
+            receive_packets: 64,
+            filter,
+            ..config(120)
+        };
+        let mut world = World::new(1, both(lossy(0.0, 40)), config(120), accept, START);
+        if filter.is_some() {
+            let call = Config {
+                filter,
+                ..config(120)
+            };
+            world = World::new(1, both(lossy(0.0, 40)), call, world.accept, START);
+        }
+        world.connect();
+        world.stream(CALLER, 0..50, ms(10));
+        for path in [0, 1] {
+            world.network.set_path(path, lossy(1.0, 40));
+        }
+        world.stream(CALLER, 50..350, ms(10));
+        for path in [0, 1] {
+            world.network.set_path(path, lossy(0.0, 40));
+        }
+        world.stream(CALLER, 350..850, ms(10));
+        world.run(ms(1000));
+        let numbers = world.numbers(LISTENER);
+        assert_eq!(numbers.last(), Some(&849));
+        assert!(numbers.len() >= 500, "{}", numbers.len());
+        let messages = world.received[LISTENER].iter();
+        let skipped: u32 = messages.map(|(message, _)| message.lost_before).sum();
+        assert_eq!(skipped as usize + numbers.len(), 850);
     }
 }
 
