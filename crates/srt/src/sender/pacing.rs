@@ -13,6 +13,15 @@ const BURST_NS: u64 = 2_000_000;
 /// Input is measured over this time.
 const SAMPLE: Duration = Duration::from_millis(500);
 
+/// Input that pauses for so long is measured anew: a pause says nothing about what follows.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Least rate that is allowed because of what is measured, in bytes a second: ten packets.
+const MEASURED_MIN: u64 = 15_000;
+
+/// One packet holds up the next for at most so long, where the rate is only measured.
+const HELD_NS_MAX: u64 = 100_000_000;
+
 /// How fast a connection may send, first and repeated packets together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bandwidth {
@@ -43,6 +52,8 @@ pub(super) struct Pacer {
     /// The next packet may leave at this time, in nanoseconds.
     free_ns: u64,
     sample_start: Mono,
+    /// When a packet was last given to be sent.
+    input_at: Option<Mono>,
     sample_bytes: u64,
 }
 
@@ -57,6 +68,7 @@ impl Pacer {
             bytes_per_s: bytes_per_s.max(1),
             free_ns: 0,
             sample_start: now,
+            input_at: None,
             sample_bytes: 0,
         }
     }
@@ -70,14 +82,23 @@ impl Pacer {
         let Bandwidth::Input { floor, .. } = self.bandwidth else {
             return;
         };
+        let before = self.input_at.replace(now);
+        if before.is_none_or(|before| now.since(before) >= PAUSE) {
+            // Each sample begins after its first packet.
+            self.sample_start = now;
+            self.sample_bytes = 0;
+            return;
+        }
         self.sample_bytes += wire_bytes(payload_bytes);
         let elapsed = now.since(self.sample_start);
         if elapsed >= SAMPLE {
             let ms = elapsed.as_millis().max(1) as u64;
             let rate = self.sample_bytes.saturating_mul(1000) / ms;
-            self.bytes_per_s = allowed(rate.max(floor), self.bandwidth).max(1);
+            self.bytes_per_s = allowed(rate.max(floor), self.bandwidth).max(MEASURED_MIN);
             self.sample_start = now;
             self.sample_bytes = 0;
+            // What was reckoned by the old rate is over.
+            self.free_ns = self.free_ns.min(now.0.saturating_mul(1000));
         }
     }
 
@@ -89,7 +110,11 @@ impl Pacer {
         let now_ns = now.0.saturating_mul(1000);
         let start = self.free_ns.max(now_ns.saturating_sub(BURST_NS));
         let took = wire_bytes(payload_bytes).saturating_mul(1_000_000_000) / self.bytes_per_s;
-        self.free_ns = start.saturating_add(took);
+        let free = start.saturating_add(took);
+        self.free_ns = match self.bandwidth {
+            Bandwidth::Max(_) => free,
+            Bandwidth::Input { .. } => free.min(now_ns.saturating_add(HELD_NS_MAX)),
+        };
     }
 
     pub(super) fn due(&self) -> Mono {
@@ -152,5 +177,42 @@ mod tests {
             pacer.input(1316, Mono(ms * 1000));
         }
         assert!((1_690_000..1_710_000).contains(&pacer.bytes_per_s()));
+    }
+
+    /// A stream that pauses is as fast afterwards as before.
+    #[test]
+    fn a_pause_is_not_measured() {
+        let bandwidth = Bandwidth::Input {
+            floor: 0,
+            overhead_percent: 25,
+        };
+        let mut pacer = Pacer::new(bandwidth, Mono(0));
+        let mut now = Mono(60_000_000);
+        for pause in [0, 300, 3_000, 60_000, 600] {
+            now = now + Duration::from_millis(pause);
+            for _ in 0..1000 {
+                now = now + Duration::from_millis(1);
+                pacer.input(1316, now);
+                pacer.sent(1316, now);
+                assert!(pacer.bytes_per_s() >= 1_600_000, "{}", pacer.bytes_per_s());
+                assert!(pacer.due() <= now + Duration::from_millis(2));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_measured_never_stops_a_stream() {
+        let bandwidth = Bandwidth::Input {
+            floor: 0,
+            overhead_percent: 0,
+        };
+        let mut pacer = Pacer::new(bandwidth, Mono(0));
+        for n in 0..100 {
+            let now = Mono(n * 240_000);
+            pacer.input(1, now);
+            pacer.sent(1316, now);
+            assert!(pacer.due() <= now + Duration::from_millis(100));
+        }
+        assert_eq!(pacer.bytes_per_s(), 15_000);
     }
 }
