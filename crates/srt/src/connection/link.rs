@@ -301,6 +301,9 @@ impl Link {
         if self.receiver.counts.dropped_packets != dropped {
             self.acks.skipped(now);
         }
+        if message.is_some() {
+            self.acks.freed(self.receiver.available(), now);
+        }
         message
     }
 
@@ -310,6 +313,7 @@ impl Link {
         if self.receiver.counts.dropped_packets != dropped {
             self.acks.skipped(now);
         }
+        self.acks.freed(self.receiver.available(), now);
         seq
     }
 
