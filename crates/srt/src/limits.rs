@@ -50,6 +50,19 @@ pub const LOSS_RANGES_MAX: usize = 16_384;
 /// Ranges that one NAK names at most: two words each in one packet.
 pub const NAK_RANGES_MAX: usize = PAYLOAD_BYTES_MAX / 8;
 
+/// Packets that loss reports make us look at in each millisecond, beyond one full window: a
+/// report of 24 bytes can name a whole window, again and again.
+pub const REPORTED_PACKETS_PER_MS: u32 = 1000;
+
+/// Packets that may be sent again for each that is sent first: enough where four of five are
+/// lost.
+pub const REPEATS_PER_PACKET: u32 = 4;
+
+/// Packets that may be sent again on top of [`REPEATS_PER_PACKET`], after what was sent
+/// without losses: 11 MiB, the outage of 85 ms at 1 Gbit/s, after which each new packet earns
+/// more.
+pub const REPEATS_SAVED_MAX: u32 = 8192;
+
 /// Control packets that wait to be sent at most, about 90 bytes each. More are answers to a
 /// peer that asks faster than we are let to send, and are dropped.
 pub const CONTROL_PACKETS_MAX: usize = 64;

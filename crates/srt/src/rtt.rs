@@ -1,5 +1,6 @@
 //! Round-trip time (§4.10).
 
+use crate::timing::REPEAT_PERIOD_MIN;
 use std::time::Duration;
 
 const INITIAL_US: u32 = 100_000;
@@ -63,11 +64,11 @@ impl Rtt {
         self.variance_us
     }
 
-    /// A packet sent again within this time may still be on its way: most of a round trip,
-    /// or nothing while that is a guess.
+    /// A packet sent again within this time may still be on its way: most of a round trip, or
+    /// while that is a guess, and in any case, most of the shortest time between two reports.
     pub(crate) fn patience(&self) -> Duration {
         let us = self.smoothed_us - self.smoothed_us / 8;
-        Duration::from_micros(if self.known { u64::from(us) } else { 0 })
+        Duration::from_micros(if self.known { u64::from(us) } else { 0 }).max(REPEAT_PERIOD_MIN)
     }
 
     /// Mean plus four variances: an answer that takes longer is lost.
@@ -79,6 +80,16 @@ impl Rtt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patience_is_not_for_the_peer_to_take_away() {
+        let mut rtt = Rtt::default();
+        assert_eq!(rtt.patience(), REPEAT_PERIOD_MIN);
+        rtt.told(0, 0);
+        assert_eq!(rtt.patience(), REPEAT_PERIOD_MIN);
+        rtt.told(80_000, 0);
+        assert_eq!(rtt.patience(), Duration::from_millis(70));
+    }
 
     #[test]
     fn the_first_sample_replaces_the_guess() {

@@ -8,6 +8,9 @@ pub(crate) const ACK_PERIOD: Duration = Duration::from_millis(10);
 pub(crate) const LIGHT_ACK_PACKETS: u32 = 64;
 /// A loss is not reported again sooner (§4.8.2).
 pub(crate) const NAK_PERIOD_MIN: Duration = Duration::from_millis(20);
+/// A packet is not sent again sooner, whatever the peer says: three quarters of
+/// [`NAK_PERIOD_MIN`], since reports do not come evenly.
+pub(crate) const REPEAT_PERIOD_MIN: Duration = Duration::from_millis(15);
 /// Losses that fall due within this time are reported together.
 pub(crate) const NAK_GATHER: Duration = Duration::from_millis(5);
 /// Silence after which a keep-alive is due (§4.6).

@@ -1,6 +1,7 @@
 //! What is to be sent, and what was sent and may be asked for again.
 
 mod pacing;
+mod repeats;
 
 use crate::limits::RING_PACKETS_MIN;
 use crate::packet::{LossList, MessageFlags};
@@ -9,6 +10,7 @@ use crate::timing::us;
 use bytes::Bytes;
 pub(crate) use pacing::LOWER_HEADERS_BYTES;
 use pacing::Pacer;
+use repeats::Repeats;
 use std::collections::VecDeque;
 use std::time::Duration;
 use weir_media::Mono;
@@ -65,6 +67,7 @@ pub(crate) struct Sender {
     /// When the peer's acknowledgement went on, or something was sent into an empty pipe.
     progress_at: Mono,
     probes: u32,
+    repeats: Repeats,
     buffered_bytes: usize,
     pub(crate) counts: Counts,
 }
@@ -89,6 +92,7 @@ impl Sender {
             drop_after,
             progress_at: now,
             probes: 0,
+            repeats: Repeats::new(capacity),
             buffered_bytes: 0,
             counts: Counts::default(),
         }
@@ -206,6 +210,7 @@ impl Sender {
             self.progress_at = now;
         }
         self.sent += 1;
+        self.repeats.earn();
         self.counts.sent_packets += 1;
         self.counts.sent_bytes += outgoing.payload.len() as u64;
         Some(outgoing)
@@ -257,21 +262,29 @@ impl Sender {
                 let until = last.earlier(self.first.minus(1));
                 gone = Some((gone.map_or(first, |(first, _)| first), until));
             }
-            if !last.is_before(self.first) {
-                self.mark(first.later(self.first), last, patience, now);
+            if !last.is_before(self.first)
+                && !self.mark(first.later(self.first), last, patience, now)
+            {
+                break;
             }
         }
         gone
     }
 
-    fn mark(&mut self, first: Seq, last: Seq, patience: Duration, now: Mono) {
+    /// Marks what is to be sent again. False if that is more than a report may ask for now:
+    /// the rest will be asked for again.
+    fn mark(&mut self, first: Seq, last: Seq, patience: Duration, now: Mono) -> bool {
         let start = first.since(self.first) as usize;
         let end = (last.since(self.first) as usize + 1).min(self.sent);
-        for (i, slot) in self.slots.range_mut(start..end).enumerate() {
+        let end_allowed = start + self.repeats.look_at(end.saturating_sub(start), now);
+        for (i, slot) in self.slots.range_mut(start..end_allowed).enumerate() {
             // Sent so recently that this report cannot know of it.
             let fresh = slot.message.retransmitted() && now.since(slot.sent_at) < patience;
             if slot.lost || fresh {
                 continue;
+            }
+            if !self.repeats.spend() {
+                return false;
             }
             slot.lost = true;
             // From now on this copy counts as sent again.
@@ -279,6 +292,7 @@ impl Sender {
             self.counts.lost_packets += 1;
             self.losses.push_back(first.plus(i as u32));
         }
+        end_allowed >= end
     }
 
     /// When the oldest packet is given up.

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use std::time::Duration;
 use weir_media::Mono;
 use weir_sim::Random;
+use weir_srt::packet::control::AckReport;
 use weir_srt::packet::{Ack, Control, LossList, Packet};
 use weir_srt::seq::Seq;
-use weir_srt::{CookieKey, Ignored, Incoming, Listener, Passphrase, Seed, SocketId, peek};
+use weir_srt::{Config, CookieKey, Ignored, Incoming, Listener, Passphrase, Seed, SocketId, peek};
 
 const START: Mono = Mono(7_000_000);
 
@@ -113,6 +114,53 @@ fn repeated_loss_reports_are_answered_once_a_round_trip() {
         "{}",
         world.datagrams - before
     );
+}
+
+/// A peer that says its round trip is nothing, acknowledges nothing and asks for everything.
+#[test]
+fn loss_reports_draw_no_more_than_some_times_the_stream() {
+    let accept = Config {
+        latency: ms(1000),
+        ..config(120)
+    };
+    let mut world = World::new(1, both(lossy(0.0, 20)), config(120), accept, START);
+    world.record = true;
+    world.connect();
+    world.network.set_path(1, lossy(1.0, 20));
+    let to = world.end(CALLER).id();
+    let mut first = None;
+    for n in 0..500_u32 {
+        world.stream(CALLER, n..n + 1, ms(2));
+        let first = *first.get_or_insert_with(|| {
+            let data = |datagram: &Bytes| match Packet::parse(datagram.clone()) {
+                Ok(Packet::Data(data)) => Some(data.seq),
+                _ => None,
+            };
+            world.last[CALLER].iter().find_map(data).unwrap()
+        });
+        let ack = Ack {
+            number: n,
+            next: first,
+            report: Some(AckReport {
+                rtt_us: 0,
+                rtt_variance_us: 0,
+                available_packets: 8192,
+                packets_per_s: 0,
+                capacity_packets_per_s: 0,
+                bytes_per_s: 0,
+            }),
+        };
+        let (now, sent) = (world.now, world.end(CALLER).stats().sent_packets as u32);
+        let last = first.plus(sent - 1).value();
+        let list = LossList(words(&[0x8000_0000 | first.value(), last]));
+        for body in [Control::Ack(ack), Control::Nak(list)] {
+            let datagram = control(&body, to);
+            world.end(CALLER).handle(datagram, address(LISTENER), now);
+        }
+    }
+    let stats = world.end(CALLER).stats();
+    let times = stats.retransmitted_packets / stats.sent_packets;
+    assert!(times <= 4, "{times}");
 }
 
 #[test]
