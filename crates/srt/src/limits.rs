@@ -43,9 +43,11 @@ pub const SEND_PACKETS_MAX: u32 = 32_768;
 /// First size of either ring, in packets: 20 KiB.
 pub const RING_PACKETS_MIN: usize = 256;
 
-/// Ranges of lost packets that are remembered at most, 24 bytes each. Every second packet of a
-/// full window lost makes half as many; what does not fit is given up.
-pub const LOSS_RANGES_MAX: usize = 16_384;
+/// Ranges of lost packets, 32 bytes each, beyond which none is divided for what is said about a
+/// part of it: what is to be asked for is asked for whole, what is given up is waited for
+/// until it is late. What comes divides them further, into half as many as the window has
+/// packets: 0.5 MiB.
+pub const LOSS_RANGES_MAX: usize = 1024;
 
 /// Ranges that one NAK names at most: two words each in one packet.
 pub const NAK_RANGES_MAX: usize = PAYLOAD_BYTES_MAX / 8;

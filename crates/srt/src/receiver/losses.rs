@@ -1,5 +1,6 @@
 //! Which packets are missing.
 
+use crate::limits::LOSS_RANGES_MAX;
 use crate::seq::Seq;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,8 +25,8 @@ struct Range {
     interest: Interest,
 }
 
-/// Missing packets: ranges in order that do not touch what has come. At most every second
-/// packet of a window is missing alone, so that there are at most half as many ranges.
+/// Missing packets: ranges in order. At most every second packet of a window is missing alone,
+/// and at most [`LOSS_RANGES_MAX`] ranges are divided further.
 #[derive(Debug, Default)]
 pub(super) struct Losses(VecDeque<Range>);
 
@@ -128,7 +129,8 @@ impl Losses {
         mut seen: impl FnMut(Seq, Seq),
     ) {
         let mut at = self.0.partition_point(|r| r.last.is_before(first));
-        while let Some(range) = self.0.get_mut(at) {
+        let mut end = at;
+        while let Some(range) = self.0.get_mut(end) {
             if last.is_before(range.first) {
                 break;
             }
@@ -137,24 +139,59 @@ impl Losses {
                 (Interest::GivenUp, _) | (Interest::Asked(_), Interest::Asked(_)) => true,
                 (old, new) => old == new,
             };
-            if done {
-                at += 1;
+            let part = old.first.is_before(first) || last.is_before(old.last);
+            let full = self.0.len() >= LOSS_RANGES_MAX;
+            if done || (part && full && interest == Interest::GivenUp) {
+                end += 1;
                 continue;
             }
-            if old.first.is_before(first) {
+            if old.first.is_before(first) && !full {
                 // The part before stays as it is; the rest is looked at next.
-                range.last = first.minus(1);
-                self.insert(at + 1, first, old);
-                at += 1;
+                self.divide(end, first);
+                end += 1;
                 continue;
             }
-            range.interest = interest;
-            if last.is_before(old.last) {
-                range.last = last;
-                self.insert(at + 1, last.plus(1), old);
+            if last.is_before(old.last) && !full {
+                self.divide(end, last.plus(1));
             }
-            seen(old.first, old.last.earlier(last));
-            at += 1;
+            if let Some(range) = self.0.get_mut(end) {
+                range.interest = interest;
+                seen(range.first, range.last);
+            }
+            end += 1;
+        }
+        at = at.saturating_sub(1);
+        if interest == Interest::GivenUp {
+            self.join(at, end);
+        }
+    }
+
+    /// Divides the range at `at` so that the second part begins with `seq`.
+    fn divide(&mut self, at: usize, seq: Seq) {
+        if let Some(range) = self.0.get_mut(at) {
+            let old = *range;
+            range.last = seq.minus(1);
+            self.insert(at + 1, seq, old);
+        }
+    }
+
+    /// Joins neighbours that are given up, from the one at `at` to the one at `end`.
+    fn join(&mut self, mut at: usize, mut end: usize) {
+        while at < end {
+            let (Some(range), Some(next)) = (self.0.get(at), self.0.get(at + 1)) else {
+                break;
+            };
+            let given_up = [range.interest, next.interest] == [Interest::GivenUp; 2];
+            if given_up && next.first == range.last.plus(1) {
+                let last = next.last;
+                self.0.remove(at + 1);
+                if let Some(range) = self.0.get_mut(at) {
+                    range.last = last;
+                }
+                end -= 1;
+            } else {
+                at += 1;
+            }
         }
     }
 
@@ -242,6 +279,48 @@ mod tests {
         assert_eq!(given.first_wanted(), Some(Seq::new(25)));
         assert_eq!(given.run(Seq::new(15)), Some((Seq::new(20), 6)));
         assert_eq!(given.run(Seq::new(16)), None);
+    }
+
+    #[test]
+    fn what_is_given_up_by_and_by_is_one_range() {
+        let mut given = losses(&[(0, 30_000)]);
+        for seq in 10..20_000 {
+            let seq = Seq::new(seq);
+            given.set(seq, seq, Interest::GivenUp, |_, _| {});
+            assert!(given.0.len() <= 3);
+        }
+        for seq in (0..10).rev() {
+            let seq = Seq::new(seq);
+            given.set(seq, seq, Interest::GivenUp, |_, _| {});
+        }
+        let expected = [(0, 19_999, Interest::GivenUp), (20_000, 30_000, ASKED)];
+        assert_eq!(list(&given), expected);
+        assert_eq!(given.run(Seq::new(0)), Some((Seq::new(30_000), 20_000)));
+    }
+
+    #[test]
+    fn ranges_are_not_divided_without_end() {
+        let mut given = losses(&[(0, 30_000)]);
+        for seq in (1..30_000).step_by(2) {
+            let seq = Seq::new(seq);
+            given.set(seq, seq, Interest::GivenUp, |_, _| {});
+        }
+        assert!((1000..=LOSS_RANGES_MAX + 1).contains(&given.0.len()));
+        assert_eq!(given.first_wanted(), Some(Seq::new(0)));
+        // All of them are still missing.
+        assert_eq!(given.forget_before(Seq::new(40_000)), 30_001);
+        // What is to be asked for is, and more.
+        let mut held = Losses::default();
+        held.add(Seq::new(0), Seq::new(30_000), Interest::Held);
+        let mut asked = 0;
+        for seq in (1..30_000).step_by(2) {
+            let seq = Seq::new(seq);
+            held.set(seq, seq, ASKED, |first, last| {
+                asked += last.since(first) + 1;
+            });
+        }
+        assert!(held.0.len() <= LOSS_RANGES_MAX + 1);
+        assert!(asked >= 29_000);
     }
 
     #[test]
