@@ -176,7 +176,7 @@ impl Connection {
                 _ => self.malformed += 1,
             },
             Packet::Control(control) => match control.body {
-                Control::Handshake(handshake) => {
+                Control::Handshake(handshake) if self.may_greet(control.destination) => {
                     self.handle_handshake(&handshake, control.timestamp, now);
                 }
                 body if control.destination == self.id => {
@@ -185,6 +185,13 @@ impl Connection {
                 _ => self.malformed += 1,
             },
         }
+    }
+
+    /// Whether a handshake for `destination` is for us. What answers a caller carries its
+    /// number, which a stranger who does not see its packets does not know.
+    fn may_greet(&self, destination: SocketId) -> bool {
+        let calling = matches!(self.phase, Phase::Calling(_));
+        destination == self.id || (destination.0 == 0 && !calling)
     }
 
     fn handle_handshake(&mut self, handshake: &Handshake, timestamp: u32, now: Mono) {

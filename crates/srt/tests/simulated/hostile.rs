@@ -6,9 +6,13 @@ use std::time::Duration;
 use weir_media::Mono;
 use weir_sim::Random;
 use weir_srt::packet::control::AckReport;
-use weir_srt::packet::{Ack, Control, LossList, Packet};
+use weir_srt::packet::extension::Extensions;
+use weir_srt::packet::handshake::HandshakeType;
+use weir_srt::packet::{Ack, Control, Handshake, LossList, Packet};
 use weir_srt::seq::Seq;
-use weir_srt::{Config, CookieKey, Ignored, Incoming, Listener, Passphrase, Seed, SocketId, peek};
+use weir_srt::{
+    Config, CookieKey, Ignored, Incoming, Listener, Passphrase, Reason, Seed, SocketId, peek,
+};
 
 const START: Mono = Mono(7_000_000);
 
@@ -175,6 +179,40 @@ fn strangers_are_not_heard() {
         let other = control(&Control::Shutdown, SocketId(to.0 + 1));
         world.end(LISTENER).handle(other, address(CALLER), now);
     });
+}
+
+/// Who does not hear what a caller sends does not know its number.
+#[test]
+fn a_caller_believes_only_who_knows_its_number() {
+    let mut world = World::new(1, both(lossy(0.0, 20)), config(120), config(120), START);
+    world.run(ms(1));
+    let refusal = |to| {
+        let handshake = Handshake {
+            version: 5,
+            encryption: 0,
+            extension: 0,
+            initial_seq: Seq::new(0),
+            mtu: 1500,
+            flow_window: 8192,
+            kind: HandshakeType::rejection(Reason::PEER),
+            socket_id: SocketId(1),
+            cookie: 0,
+            peer_ip: [0; 16],
+            extensions: Extensions::default(),
+        };
+        control(&Control::Handshake(Box::new(handshake)), to)
+    };
+    let (id, now) = (world.end(CALLER).id(), world.now);
+    for stranger in [SocketId(0), SocketId(id.0 + 1)] {
+        let caller = world.end(CALLER);
+        caller.handle(refusal(stranger), address(LISTENER), now);
+        assert!(!caller.is_closed());
+    }
+    world.connect();
+    let mut world = World::new(1, both(lossy(0.0, 20)), config(120), config(120), START);
+    let caller = world.end(CALLER);
+    caller.handle(refusal(id), address(LISTENER), now);
+    assert!(caller.is_closed());
 }
 
 #[test]
