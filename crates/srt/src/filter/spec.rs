@@ -75,7 +75,8 @@ impl FilterSpec {
     pub fn merge(self, other: Self) -> Option<Fec> {
         let cols = one(self.cols, other.cols)?;
         let rows = one(self.rows, other.rows)?.unwrap_or(1);
-        let layout = one(self.layout, other.layout)?.unwrap_or(Layout::Even);
+        // What nobody says is as libsrt has it: the other end may not say what it is either.
+        let layout = one(self.layout, other.layout)?.unwrap_or(Layout::Staircase);
         let arq = one(self.arq, other.arq)?.unwrap_or(ArqMode::OnRequest);
         let cols = cols?;
         let matrix = usize::from(cols) * usize::from(rows.unsigned_abs());
@@ -228,7 +229,7 @@ mod tests {
         );
         assert_eq!(
             merge("fec", "fec,cols:4,rows:-3").as_deref(),
-            Some("fec,cols:4,rows:-3,layout:even,arq:onreq")
+            Some("fec,cols:4,rows:-3,layout:staircase,arq:onreq")
         );
         assert_eq!(merge("fec,cols:10", "fec,cols:11"), None);
         assert_eq!(merge("fec", "fec,rows:4"), None);

@@ -98,7 +98,7 @@ fn beyond_repair(lines: &[Vec<u32>], lost: &HashSet<u32>) -> Vec<u32> {
 fn what_parity_can_repair_is_repaired() {
     let shapes = [
         ("fec,cols:5,rows:1,arq:never", 5, 1, true, false),
-        ("fec,cols:5,rows:4,arq:never", 5, 4, true, false),
+        ("fec,cols:5,rows:4,arq:never,layout:even", 5, 4, true, false),
         (
             "fec,cols:5,rows:4,arq:never,layout:staircase",
             5,
@@ -106,7 +106,15 @@ fn what_parity_can_repair_is_repaired() {
             true,
             true,
         ),
-        ("fec,cols:6,rows:-3,arq:never", 6, 3, false, false),
+        (
+            "fec,cols:6,rows:-3,arq:never,layout:even",
+            6,
+            3,
+            false,
+            false,
+        ),
+        // As libsrt has it when nobody says.
+        ("fec,cols:6,rows:-3,arq:never", 6, 3, false, true),
         (
             "fec,cols:6,rows:-3,arq:never,layout:staircase",
             6,
