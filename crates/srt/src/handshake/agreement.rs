@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::crypto::{Crypto, Entropy};
+use crate::error::Error;
 use crate::filter::{Fec, FilterSpec};
 use crate::handshake::SRT_VERSION_MIN;
 use crate::limits::{LATENCY_MAX, LATENCY_MIN};
@@ -110,7 +111,10 @@ pub(crate) fn respond_keys(
         (Some(_), Some(_)) => return Err(Reason::ROGUE),
         (None, Some(_)) | (Some(_), None) => return Err(Reason::UNSECURE),
     };
-    let material = KeyMaterial::parse(&request.content).map_err(|_| Reason::ROGUE)?;
+    let material = KeyMaterial::parse(&request.content).map_err(|error| match error {
+        Error::Cipher => Reason::CRYPTO,
+        _ => Reason::ROGUE,
+    })?;
     let crypto = Crypto::respond(passphrase, &material, config.refresh, entropy, now);
     match crypto {
         Ok(crypto) => Ok(Some((crypto, request.content.clone()))),
@@ -131,4 +135,35 @@ pub(crate) fn check_key_answer(sent: &Bytes, answer: Option<&KmExtension>) -> Re
         Some(_) => Reason::UNSECURE,
         None => Reason::ROGUE,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{KeyLength, Passphrase, Seed};
+
+    #[test]
+    fn a_key_for_another_cipher_is_told_from_a_bad_one() {
+        let passphrase = Passphrase::new("a long passphrase").unwrap();
+        let config = Config {
+            passphrase: Some(passphrase.clone()),
+            ..Config::default()
+        };
+        let entropy = || Entropy::new(&Seed([1; 32]));
+        let length = KeyLength::default();
+        let (_, good) = Crypto::initiate(&passphrase, length, config.refresh, entropy());
+        let respond = |content: Vec<u8>| {
+            let request = KmExtension {
+                request: true,
+                content: content.into(),
+            };
+            let keys = respond_keys(&config, Some(&request), entropy(), Mono(0));
+            keys.map(|keys| keys.is_some())
+        };
+        assert_eq!(respond(good.to_vec()), Ok(true));
+        let mut unknown = good.to_vec();
+        unknown[8] = 1;
+        assert_eq!(respond(unknown), Err(Reason::CRYPTO));
+        assert_eq!(respond(good[..20].to_vec()), Err(Reason::ROGUE));
+    }
 }

@@ -19,7 +19,7 @@ use crate::limits::MTU_BYTES;
 use crate::packet::extension::{Extensions, GroupExtension, KmExtension};
 use crate::packet::handshake::{HandshakeType, MAGIC, Reason, peer_ip_field};
 use crate::packet::key_material::KeyMaterial;
-use crate::packet::{Control, Handshake, Packet, SocketId};
+use crate::packet::{Control, HEADER_BYTES, Handshake, Packet, SocketId};
 use crate::stream_id::StreamId;
 use crate::transmit::Transmit;
 use bytes::Bytes;
@@ -68,13 +68,18 @@ impl Listener {
     #[must_use]
     pub fn handle(&self, datagram: Bytes, peer: SocketAddr, now: Mono) -> Incoming {
         // Nothing else of a conclusion is looked at before its cookie.
-        if let Some((HandshakeType::CONCLUSION, cookie)) = Handshake::peek(&datagram)
+        let kind = Handshake::peek(&datagram);
+        if let Some((HandshakeType::CONCLUSION, cookie)) = kind
             && !self.key.verify(peer, cookie, now)
         {
             return Incoming::Ignored(Ignored::Cookie);
         }
-        let packet = match Packet::parse(datagram) {
+        let packet = match Packet::parse(datagram.clone()) {
             Ok(packet) => packet,
+            // Who can be told is told.
+            Err(_) if matches!(kind, Some((HandshakeType::CONCLUSION, _))) => {
+                return refuse_malformed(&datagram, peer, now);
+            }
             Err(error) => return Incoming::Ignored(Ignored::Malformed(error)),
         };
         let Packet::Control(packet) = packet else {
@@ -114,6 +119,23 @@ impl Listener {
         };
         let body = Control::Handshake(Box::new(answer));
         Incoming::Induction(Transmit::control(&body, now.0 as u32, request.socket_id))
+    }
+}
+
+/// Refuses a conclusion of which only the fixed part can be read.
+fn refuse_malformed(datagram: &[u8], peer: SocketAddr, now: Mono) -> Incoming {
+    let fixed = datagram.get(HEADER_BYTES..).unwrap_or_default();
+    match Handshake::parse_fixed(fixed) {
+        Ok(handshake) => {
+            let request = Request {
+                handshake,
+                timestamp: 0,
+                peer,
+                received_at: now,
+            };
+            Incoming::Refused(request.refuse(Reason::ROGUE), Reason::ROGUE)
+        }
+        Err(error) => Incoming::Ignored(Ignored::Malformed(error)),
     }
 }
 

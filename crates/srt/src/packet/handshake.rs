@@ -161,18 +161,25 @@ impl Handshake {
     /// # Errors
     /// If it is short, or an extension does not fit.
     pub fn parse(content: &Bytes) -> Result<Self, Error> {
+        let mut handshake = Self::parse_fixed(content)?;
+        let has_extensions = handshake.version >= 5
+            && matches!(
+                handshake.kind,
+                HandshakeType::CONCLUSION | HandshakeType::AGREEMENT
+            );
+        if has_extensions {
+            handshake.extensions = Extensions::parse(&content.slice(FIXED_BYTES..))?;
+        }
+        Ok(handshake)
+    }
+
+    /// Reads what stands before the extensions.
+    pub(crate) fn parse_fixed(content: &[u8]) -> Result<Self, Error> {
         let short = |_| Error::Truncated("handshake");
         let (_, fields) = words::<12>(content).map_err(short)?;
         let kind = HandshakeType(fields[5]);
         let mut peer_ip = [0; 16];
         peer_ip.copy_from_slice(&content[32..FIXED_BYTES]);
-        let has_extensions =
-            fields[0] >= 5 && matches!(kind, HandshakeType::CONCLUSION | HandshakeType::AGREEMENT);
-        let extensions = if has_extensions {
-            Extensions::parse(&content.slice(FIXED_BYTES..))?
-        } else {
-            Extensions::default()
-        };
         Ok(Self {
             version: fields[0],
             encryption: (fields[1] >> 16) as u16,
@@ -184,7 +191,7 @@ impl Handshake {
             socket_id: SocketId(fields[6]),
             cookie: fields[7],
             peer_ip,
-            extensions,
+            extensions: Extensions::default(),
         })
     }
 

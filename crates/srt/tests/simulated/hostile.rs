@@ -336,3 +336,37 @@ fn a_flood_of_forged_handshakes_is_not_answered() {
     let late = world.listener.handle(conclusion, from, much_later);
     assert!(matches!(late, Incoming::Ignored(Ignored::Cookie)));
 }
+
+/// A conclusion with a good cookie that cannot be read is refused: the caller need not wait.
+#[test]
+fn extensions_that_cannot_be_read_are_refused() {
+    let mut world = World::new(1, both(lossy(0.0, 20)), config(120), config(120), START);
+    world.record = true;
+    world.connect();
+    let conclusion = world.last[CALLER].iter().find(|datagram| {
+        matches!(Packet::parse((*datagram).clone()), Ok(Packet::Control(packet))
+            if matches!(&packet.body, Control::Handshake(h) if h.version == 5))
+    });
+    let conclusion = conclusion.unwrap().clone();
+    let good = world
+        .listener
+        .handle(conclusion.clone(), address(CALLER), world.now);
+    assert!(matches!(good, Incoming::Request(_)));
+    // An extension that goes past the end, and the first of them once more.
+    for tail in [&[0, 5, 0xff, 0xff][..], &conclusion[16 + 48..][..16]] {
+        let bad = [&conclusion[..], tail].concat().into();
+        let answer = world.listener.handle(bad, address(CALLER), world.now);
+        let Incoming::Refused(answer, Reason::ROGUE) = answer else {
+            panic!("{answer:?}");
+        };
+        let answer = Packet::parse(answer.to_bytes()).unwrap();
+        let Packet::Control(answer) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(answer.destination, world.end(CALLER).id());
+        let Control::Handshake(answer) = answer.body else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(answer.kind, HandshakeType::rejection(Reason::ROGUE));
+    }
+}
