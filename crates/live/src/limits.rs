@@ -10,6 +10,11 @@ pub const STREAMS_PER_WORKER_MAX: usize = 2048;
 /// unread bytes, at most one receive buffer each; beyond it the publish is refused as busy.
 pub const HANDOFFS_QUEUED_MAX: usize = 256;
 
+/// Datagrams on their way from the worker that received them to the one that they are for, over all
+/// workers. They are few: what the kernel joined though it is of several connections. More are
+/// dropped, as by a network.
+pub const DATAGRAMS_PASSED_MAX: usize = 64;
+
 /// Times that one session is passed on before it is refused: a stream's owner can change
 /// while a session is on its way, but not over and over.
 pub const HANDOFF_HOPS_MAX: u8 = 3;

@@ -7,8 +7,8 @@ use crate::feed::{self, FeedItem, Relay, Subscription};
 use crate::health::Board;
 use crate::lease::Lease;
 use crate::limits::{
-    DEMAND_WAIT, DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX, RECONNECT_WAIT, RESUME_WAIT,
-    SLATE_AFTER, STREAM_TICK,
+    DATAGRAMS_PASSED_MAX, DEMAND_WAIT, DRAIN_WAIT, HANDOFF_HOPS_MAX, HANDOFFS_QUEUED_MAX,
+    RECONNECT_WAIT, RESUME_WAIT, SLATE_AFTER, STREAM_TICK,
 };
 use crate::owners::{Claim, Owners};
 use crate::reasons::Refused;
@@ -21,13 +21,12 @@ use crate::srt::port::Port;
 use crate::srt::{Srt, play, port};
 use crate::stream::{LiveStream, StreamLease};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -70,6 +69,8 @@ pub struct Shared {
     pub failovers: OnceLock<Failovers>,
     pub(crate) workers: Vec<Sender<Handoff>>,
     connections: AtomicU64,
+    /// Datagrams on their way to another worker.
+    datagrams_passed: AtomicUsize,
 }
 
 /// A session on its way to another worker, or a stream found in grace at start.
@@ -88,7 +89,7 @@ pub(crate) enum Parcel {
     /// An accepted publisher over SRT.
     Srt(Box<port::Travelling>),
     /// A datagram for a connection of this worker.
-    Datagram(SocketAddr, Bytes),
+    Datagram(port::Passed),
 }
 
 impl fmt::Debug for Parcel {
@@ -99,7 +100,7 @@ impl fmt::Debug for Parcel {
             Self::Pull(puller) => write!(f, "source of {}", puller.source().name),
             Self::Watch(name, _) => write!(f, "viewers of {name}"),
             Self::Srt(travelling) => travelling.fmt(f),
-            Self::Datagram(from, _) => write!(f, "datagram from {from}"),
+            Self::Datagram(passed) => passed.fmt(f),
         }
     }
 }
@@ -142,6 +143,7 @@ impl Shared {
             failovers: OnceLock::new(),
             workers: senders,
             connections: AtomicU64::new(0),
+            datagrams_passed: AtomicUsize::new(0),
         };
         (Arc::new(shared), receivers)
     }
@@ -303,9 +305,11 @@ impl Live {
                         port.take_over(*travelling);
                     }
                 }
-                Parcel::Datagram(from, datagram) => {
+                Parcel::Datagram(passed) => {
+                    let waiting = &self.shared().datagrams_passed;
+                    waiting.fetch_sub(1, Ordering::Relaxed);
                     if let Some(port) = self.inner.srt.get() {
-                        port.handle(datagram, from, clock::now().mono);
+                        port.take(passed, clock::now().mono);
                     }
                 }
                 // Without the stream the queue is dropped, which is the end for its reader.
@@ -359,10 +363,20 @@ impl Live {
     }
 
     /// Passes a datagram on to `owner`; false if that worker's queue is full.
-    pub(crate) fn pass_on_datagram(&self, owner: usize, from: SocketAddr, datagram: Bytes) -> bool {
-        let worker = self.shared().workers.get(owner);
-        let handoff = Handoff(Parcel::Datagram(from, datagram));
-        worker.is_some_and(|worker| worker.try_send(handoff).is_ok())
+    pub(crate) fn pass_on_datagram(&self, owner: usize, passed: port::Passed) -> bool {
+        let shared = self.shared();
+        // Strangers can send what is passed on: it may not fill the queue that sessions need.
+        if shared.datagrams_passed.fetch_add(1, Ordering::Relaxed) >= DATAGRAMS_PASSED_MAX {
+            shared.datagrams_passed.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        let handoff = Handoff(Parcel::Datagram(passed));
+        let worker = shared.workers.get(owner);
+        let sent = worker.is_some_and(|worker| worker.try_send(handoff).is_ok());
+        if !sent {
+            shared.datagrams_passed.fetch_sub(1, Ordering::Relaxed);
+        }
+        sent
     }
 
     /// Whether an address was refused too often lately.

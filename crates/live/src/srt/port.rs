@@ -53,8 +53,30 @@ struct Inner {
 /// A caller whose address is proved.
 struct Caller {
     since: Mono,
-    /// What its connection is called here; none while it is being decided on.
-    id: Option<u32>,
+    answer: Answer,
+}
+
+/// What is said to a caller, who may ask again because it did not hear it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Deciding,
+    /// What its connection is called here.
+    Accepted(u32),
+    Refused(Reason),
+}
+
+/// A datagram that another worker received.
+pub(crate) struct Passed {
+    /// The connection that it is of.
+    id: u32,
+    from: SocketAddr,
+    datagram: Bytes,
+}
+
+impl fmt::Debug for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "datagram from {}", self.from)
+    }
 }
 
 /// An accepted publisher on its way to the worker that owns the stream.
@@ -123,7 +145,9 @@ impl Port {
                     inner.socket.flush();
                     if now.since(swept) >= SRT_CALLER_KEPT {
                         swept = now;
-                        let kept = |c: &Caller| now.since(c.since) < SRT_CALLER_KEPT;
+                        let kept = |c: &Caller| {
+                            c.answer == Answer::Deciding || now.since(c.since) < SRT_CALLER_KEPT
+                        };
                         inner.callers.borrow_mut().retain(|_, caller| kept(caller));
                     }
                 }
@@ -137,8 +161,8 @@ impl Port {
         }
     }
 
-    /// Takes a datagram, which may come by way of another worker.
-    pub(crate) fn handle(&self, datagram: Bytes, from: SocketAddr, now: Mono) {
+    /// Takes a datagram.
+    fn handle(&self, datagram: Bytes, from: SocketAddr, now: Mono) {
         let inner = &self.0;
         let Some(peeked) = peek(&datagram) else {
             inner.live.shared().counters.srt.ignored.inc();
@@ -149,14 +173,14 @@ impl Port {
         }
         let caller = peeked.handshake_from.and_then(|id| {
             let callers = inner.callers.borrow();
-            callers.get(&(from, id.0)).map(|caller| caller.id)
+            callers.get(&(from, id.0)).map(|caller| caller.answer)
         });
         match caller {
-            // Being decided on.
-            Some(None) => return,
+            Some(Answer::Deciding) => return,
             // It did not hear the answer.
-            Some(Some(id)) => return self.route(id, datagram, from, now),
-            None => {}
+            Some(Answer::Accepted(id)) => return self.route(id, datagram, from, now),
+            // Its cookie is looked at first.
+            Some(Answer::Refused(_)) | None => {}
         }
         match inner.listener.handle(datagram, from, now) {
             Incoming::Induction(answer) => self.send(from, &answer),
@@ -182,8 +206,24 @@ impl Port {
         let owner = inner.live.srt_owner(id);
         // The kernel steers by the same rule, so this is for what names nobody, and for datagrams
         // that it joined though they are of several connections.
-        if owner == inner.live.index() || !inner.live.pass_on_datagram(owner, from, datagram) {
+        let passed = owner != inner.live.index()
+            && inner
+                .live
+                .pass_on_datagram(owner, Passed { id, from, datagram });
+        if !passed {
             inner.live.shared().counters.srt.ignored.inc();
+        }
+    }
+
+    /// Takes a datagram that another worker received. It is of a connection that is here, or of
+    /// none: a call that was accepted elsewhere may not be taken for another.
+    pub(crate) fn take(&self, passed: Passed, now: Mono) {
+        let line = self.0.lines.borrow().get(&passed.id).cloned();
+        match line {
+            Some(line) => line.handle(passed.datagram, passed.from, now),
+            None => {
+                self.0.live.shared().counters.srt.ignored.inc();
+            }
         }
     }
 
@@ -197,6 +237,12 @@ impl Port {
     fn request(&self, request: Box<Request>, now: Mono) {
         let inner = &self.0;
         let (peer, shared) = (request.peer(), inner.live.shared());
+        let known = inner.callers.borrow();
+        let known = known.get(&(peer, request.socket_id().0)).map(|c| c.answer);
+        if let Some(Answer::Refused(reason)) = known {
+            // It did not hear that; nobody is asked again.
+            return self.send(peer, &request.refuse(reason));
+        }
         // Who calls in a loop is not answered: an answer would make it call again at once.
         let refused_often = inner.live.is_refused_often(peer.ip());
         if refused_often || !inner.calls.borrow_mut().take(peer.ip(), now) {
@@ -215,7 +261,7 @@ impl Port {
         };
         let caller = Caller {
             since: now,
-            id: None,
+            answer: Answer::Deciding,
         };
         callers.insert((peer, request.socket_id().0), caller);
         drop(callers);
@@ -230,15 +276,17 @@ impl Port {
             Ok(wanted) => self.play(&request, wanted, connection, guard).await,
             Err(reason) => Err(reason),
         };
-        let mut callers = self.0.callers.borrow_mut();
+        let answer = match decided {
+            Ok(here) => Answer::Accepted(here),
+            Err(reason) => Answer::Refused(reason),
+        };
+        if let Some(caller) = self.0.callers.borrow_mut().get_mut(&(peer, id)) {
+            caller.answer = answer;
+            caller.since = clock::now().mono;
+        }
         match decided {
-            Ok(here) => {
-                if let Some(caller) = callers.get_mut(&(peer, id)) {
-                    caller.id = Some(here);
-                }
-            }
+            Ok(_) => {}
             Err(reason) => {
-                callers.remove(&(peer, id));
                 info!(connection, %peer, "SRT call refused: {reason}");
                 self.0.live.shared().counters.srt.refuse(reason);
                 self.send(peer, &request.refuse(reason));
@@ -309,6 +357,11 @@ impl Port {
             guard,
         } = accepted;
         let (live, peer) = (self.0.live.clone(), machine.peer());
+        // It hears nothing, and comes back: with another number, or to another server.
+        if live.is_stopping() || self.0.lines.borrow().contains_key(&machine.id().0) {
+            live.shared().counters.refuse(Refused::Busy);
+            return;
+        }
         let lease = match live.publish(&admitted.name) {
             Ok(lease) => lease,
             // It hears nothing, and comes back.
@@ -350,12 +403,13 @@ impl Port {
             answer::play_denied(&denied)
         })?;
         let name = admitted.name.clone();
+        // First of all whether it has the passphrase: nothing is fetched for who has not.
+        let machine = self.accept(request, live.index(), &name)?;
         let relay = play::relay(live, &name, Start::Cached, PLAY_WAIT).await;
         let relay = relay.ok_or_else(|| {
             counters.refuse_play(PlayRefused::NotFound);
             Reason::NOT_FOUND
         })?;
-        let machine = self.accept(request, live.index(), &name)?;
         let id = machine.id().0;
         info!(connection, %peer, stream = %name, "playing over SRT");
         let shown = self.show(connection, &name, Role::Play, &machine);
@@ -433,7 +487,10 @@ impl Port {
         weir_ring::spawn(async move {
             serve(&line).await;
             counters.connections.dec();
-            port.0.lines.borrow_mut().remove(&id);
+            let mut lines = port.0.lines.borrow_mut();
+            if lines.get(&id).is_some_and(|other| Rc::ptr_eq(other, &line)) {
+                lines.remove(&id);
+            }
             drop(guard);
         });
     }

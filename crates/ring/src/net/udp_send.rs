@@ -214,9 +214,11 @@ impl Driver {
     }
 
     fn on_send_error(&mut self, key: Key, batch: &Outgoing, errno: i32) {
-        // EINVAL: a datagram of the batch is longer than the way to its peer takes, which IP cuts
-        // only if it stands alone. EIO: the device has no checksums, so it never cuts.
-        if batch.count <= 1 || !matches!(errno, libc::EINVAL | libc::EIO) {
+        // EINVAL, and EMSGSIZE by newer kernels: a datagram of the batch is longer than the way to
+        // its peer takes, which IP cuts only if it stands alone. EIO: the device has no checksums, so
+        // it never cuts.
+        let alone = [libc::EINVAL, libc::EMSGSIZE, libc::EIO];
+        if batch.count <= 1 || !alone.contains(&errno) {
             self.stats.udp_send_errors += 1;
             return;
         }
