@@ -20,6 +20,7 @@ use crate::packet::extension::{Extensions, GroupExtension, KmExtension};
 use crate::packet::handshake::{HandshakeType, MAGIC, Reason, peer_ip_field};
 use crate::packet::key_material::KeyMaterial;
 use crate::packet::{Control, HEADER_BYTES, Handshake, Packet, SocketId};
+use crate::seq::Seq;
 use crate::stream_id::StreamId;
 use crate::transmit::Transmit;
 use bytes::Bytes;
@@ -242,8 +243,16 @@ impl Request {
         };
         let filter = agree_filter(config.filter, theirs.extensions.filter.as_ref())?;
         let km = theirs.extensions.km.as_ref();
-        let keys = respond_keys(&config, km, Entropy::new(seed), now)?;
-        let (crypto, key_answer) = keys.unzip();
+        let mut entropy = Entropy::new(seed);
+        let own_first = Seq::new(entropy.u32());
+        let (crypto, key_answer) = respond_keys(&config, km, entropy, now)?.unzip();
+        // Both ends begin with the same key, and a number under it is enciphered always alike:
+        // ours must not be the caller's. The members of a group keep theirs.
+        let send_first = if crypto.is_some() && group.is_none() {
+            own_first
+        } else {
+            theirs.initial_seq
+        };
         let receive_latency = agree_latency(config.latency, hs.send_delay_ms);
         let send_latency = agree_latency(config.peer_latency, hs.receive_delay_ms);
         let extensions = Extensions {
@@ -264,7 +273,7 @@ impl Request {
             version: 5,
             encryption: crypto.as_ref().map_or(0, |c| c.length().field()),
             extension: extensions.field(),
-            initial_seq: theirs.initial_seq,
+            initial_seq: send_first,
             mtu: theirs.mtu.min(MTU_BYTES),
             flow_window: config.receive_capacity(),
             kind: HandshakeType::CONCLUSION,
@@ -276,7 +285,7 @@ impl Request {
         let agreement = Agreement {
             peer_id: theirs.socket_id,
             peer_version: hs.version,
-            send_first: theirs.initial_seq,
+            send_first,
             receive_first: theirs.initial_seq,
             flow_window: theirs.flow_window,
             receive_latency,

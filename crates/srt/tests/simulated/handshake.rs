@@ -147,3 +147,22 @@ fn ends_with_other_passphrases_do_not_meet() {
         ]
     );
 }
+
+/// The key is the same for both directions, so that the same number must not be used twice.
+#[test]
+fn encrypting_ends_do_not_count_from_the_same_number() {
+    let ours = || with_passphrase("a long passphrase");
+    let mut world = World::new(1, both(lossy(0.0, 20)), ours(), ours(), START);
+    world.record = true;
+    world.connect();
+    for from in [CALLER, LISTENER] {
+        world.stream(from, 0..50, Duration::from_millis(2));
+    }
+    world.run(Duration::from_secs(1));
+    for end in [CALLER, LISTENER] {
+        assert_eq!(world.numbers(end).len(), 50);
+    }
+    // The same messages, each of another number.
+    assert_eq!(world.transmissions.len(), 100);
+    assert!(world.transmissions.values().all(|times| *times == 1));
+}
