@@ -14,6 +14,17 @@ pub const READ_LINES_MAX: usize = 100_000;
 /// written as this.
 pub const EXTINF_US_MIN: u64 = 1_000;
 
+/// Sections that become date ranges, the newest: a playlist is made for every segment, and what a
+/// hostile publisher sends may not make that long. With one in a minute these are eight hours.
+pub const CUES_MAX: usize = 512;
+
+/// Longest section that becomes one, in bytes. They have some 50; a tag has two characters for each.
+pub const CUE_BYTES_MAX: usize = 1024;
+
+/// Date ranges of a playlist; the oldest give way. With [`CUE_BYTES_MAX`] at both ends of each they are
+/// 2 MiB of text.
+pub const SPLICE_RANGES_MAX: usize = 512;
+
 /// `PART-HOLD-BACK` in parts: how far from the live edge a low-latency player stays. The standard
 /// says at least two, and should be three (rfc8216bis §4.4.3.8).
 pub const HOLD_BACK_PARTS: u64 = 3;

@@ -7,6 +7,7 @@
 //! sent again is the same event. What was cancelled is not listed.
 
 use crate::date_range::{DateRange, SpliceAttribute};
+use crate::limits::{CUE_BYTES_MAX, CUES_MAX, SPLICE_RANGES_MAX};
 use weir_media::Utc;
 use weir_media::scte35::{Command, Section, Segmentation, TIMESCALE};
 use weir_media::time::rescale;
@@ -51,17 +52,27 @@ enum Event {
     Other,
 }
 
-/// The ranges of sections in the order in which they came, oldest first. What cannot be read is
-/// left out.
+/// The ranges of sections in the order in which they came, oldest first. What cannot be read, or is
+/// above the limits of this crate, is left out.
 #[must_use]
 pub fn ranges<'a>(cues: impl IntoIterator<Item = Cue<'a>>) -> Vec<SpliceRange<'a>> {
+    let cues = cues.into_iter();
+    let cues: Vec<_> = cues.filter(|c| c.section.len() <= CUE_BYTES_MAX).collect();
     let mut ranges = Vec::new();
-    for cue in cues {
+    for &cue in cues.iter().skip(cues.len().saturating_sub(CUES_MAX)) {
         if let Ok(section) = Section::parse(cue.section) {
             add(&mut ranges, cue, &section);
         }
     }
     ranges
+}
+
+/// Adds a range; the oldest gives way to it.
+fn push<'a>(ranges: &mut Vec<SpliceRange<'a>>, range: SpliceRange<'a>) {
+    if ranges.len() >= SPLICE_RANGES_MAX {
+        ranges.remove(0);
+    }
+    ranges.push(range);
 }
 
 fn add<'a>(ranges: &mut Vec<SpliceRange<'a>>, cue: Cue<'a>, section: &Section) {
@@ -120,10 +131,11 @@ fn leave<'a>(ranges: &mut Vec<SpliceRange<'a>>, cue: Cue<'a>, event: Event, tick
         let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
         rescale(ticks, TIMESCALE, 1_000_000).unsigned_abs()
     });
-    ranges.push(SpliceRange {
+    let range = SpliceRange {
         planned_us,
         ..SpliceRange::new(cue, event, SpliceAttribute::Out)
-    });
+    };
+    push(ranges, range);
 }
 
 fn come_back<'a>(ranges: &mut Vec<SpliceRange<'a>>, cue: Cue<'a>, event: Event) {
@@ -134,18 +146,15 @@ fn come_back<'a>(ranges: &mut Vec<SpliceRange<'a>>, cue: Cue<'a>, event: Event) 
         }
         // Said again.
         Some(known) if is_near(known.end.map_or(known.start, |end| end.0), cue.at) => {}
-        _ => ranges.push(SpliceRange::new(cue, event, SpliceAttribute::In)),
+        _ => push(ranges, SpliceRange::new(cue, event, SpliceAttribute::In)),
     }
 }
 
 fn command<'a>(ranges: &mut Vec<SpliceRange<'a>>, cue: Cue<'a>) {
     let mut said = ranges.iter().filter(|r| r.section == cue.section);
     if !said.any(|r| is_near(r.start, cue.at)) {
-        ranges.push(SpliceRange::new(
-            cue,
-            Event::Other,
-            SpliceAttribute::Command,
-        ));
+        let range = SpliceRange::new(cue, Event::Other, SpliceAttribute::Command);
+        push(ranges, range);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use weir_manifest::limits::{CUES_MAX, SPLICE_RANGES_MAX};
 use weir_manifest::splice::{Cue, SpliceRange, ranges};
 use weir_manifest::{DateRange, MediaPlaylist, Segment, SpliceAttribute};
 use weir_media::Utc;
@@ -235,4 +236,20 @@ fn tags_stand_where_they_apply() {
     let start = back.start_date.timestamp_micros();
     assert_eq!(start, T0.0);
     assert!(weir_manifest::read::parse(text.as_bytes()).is_ok());
+}
+
+#[test]
+fn a_flood_of_cues_makes_no_long_playlist() {
+    // Each of many breaks in one section, none of which ends.
+    let breaks: Vec<u8> = (0..9).flat_map(|event| segment(event, 0x34)).collect();
+    let flood: Vec<_> = (0..4 * CUES_MAX as i64)
+        .map(|i| (i * 60, signal(&breaks)))
+        .collect();
+    let found = found(&flood);
+    assert_eq!(found.len(), SPLICE_RANGES_MAX);
+    let last = after(60 * (4 * CUES_MAX as i64 - 1));
+    assert!(
+        found.iter().all(|range| range.concerns_until() > last),
+        "the newest stay"
+    );
 }
