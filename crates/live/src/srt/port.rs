@@ -237,8 +237,8 @@ impl Port {
     fn request(&self, request: Box<Request>, now: Mono) {
         let inner = &self.0;
         let (peer, shared) = (request.peer(), inner.live.shared());
-        let known = inner.callers.borrow();
-        let known = known.get(&(peer, request.socket_id().0)).map(|c| c.answer);
+        let caller = (peer, request.socket_id().0);
+        let known = inner.callers.borrow().get(&caller).map(|c| c.answer);
         if let Some(Answer::Refused(reason)) = known {
             // It did not hear that; nobody is asked again.
             return self.send(peer, &request.refuse(reason));
@@ -259,11 +259,11 @@ impl Port {
             shared.counters.srt.refuse(Reason::OVERLOAD);
             return self.send(peer, &request.refuse(Reason::OVERLOAD));
         };
-        let caller = Caller {
+        let deciding = Caller {
             since: now,
             answer: Answer::Deciding,
         };
-        callers.insert((peer, request.socket_id().0), caller);
+        callers.insert(caller, deciding);
         drop(callers);
         weir_ring::spawn(self.clone().decide(request, guard));
     }
